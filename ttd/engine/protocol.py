@@ -1,0 +1,221 @@
+"""What an engine is: the small protocol that the interpreter and the compiled engine both offer.
+
+Everything symbolic (lines, variables, conditions) and everything that goes backward stands above this
+protocol, in `ttd.replayer`; everything real (files, clocks) stands behind `Host`.
+
+**Rest.** An engine rests at every tick and before every instruction. Completing an instruction
+includes walking over the structure markers behind it (`block`, `end`, …, the end of a function and so
+the return to its caller, the entry into a callee) until the next instruction or the next tick. So a
+call instruction at ``t:s`` whose callee ticks at its entry leads straight to ``t+1:0``.
+At a tick the `pc` of the innermost frame is where execution would go on: the next instruction, or the
+next `loop` opcode when that ticks again before any instruction.
+
+**Everything stands before it happens.** A breakpoint stops before its instruction, a host call's
+event has the position of its call instruction, a trap leaves the machine before the trapping
+instruction, and a watchpoint's hit has the position of the instruction that writes. One rule for both
+directions of time.
+
+May import base and `ttd.wasm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ttd.state import Memory, Snapshot, State
+from ttd.types import Ending, Position, StopReason, Value
+from ttd.wasm.model import Module
+
+TICK_RULE = 1
+"""Version of the tick rule (DESIGN, section 3): a trace's clock. Change it only with the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A call of an export (or of the start function) from outside, with its arguments."""
+
+    function: int
+    arguments: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resource limits that the outcome of a run can depend on; fixed at record time, kept in the trace."""
+
+    call_depth: int = 20_000
+    """How many frames may be on the stack before a call traps with *call stack exhausted*."""
+    memory_pages: int = 65_536
+    """How many pages any one memory may grow to, whatever the module declares."""
+    table_elements: int = 10_000_000
+    """How many elements any one table may grow to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is run: a module, the invocations made of it in order, and its limits.
+
+    The invocations run one after the other: as one returns the next one is entered, and after the last
+    one the run has ended with exit code 0. The module's start function, if any, is the first invocation.
+    """
+
+    module: Module
+    invocations: tuple[Invocation, ...]
+    limits: Limits = field(default_factory=Limits)
+
+
+class HostExit(Exception):
+    """Raised by a host call that ends the program (proc_exit)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class HostTrap(Exception):
+    """Raised by a host call that traps the program; the message goes into the trap."""
+
+
+class EndOfLog(Exception):
+    """Raised by a replaying host: the log ends before this call."""
+
+
+class Host(Protocol):
+    """The other side of the imports. It does the logging (recording) or the answering (replaying)."""
+
+    def call(
+        self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
+    ) -> tuple[Value, ...]:
+        """Perform import number `function`; its results.
+
+        Raises HostExit, HostTrap, EndOfLog, and `ttd.errors.Divergence` when the call is not the recorded
+        one. After HostExit and HostTrap the engine has ended; after EndOfLog it rests before the call.
+        """
+        ...
+
+    def seek(self, event: int) -> None:
+        """The next call is event number `event`: the engine was restored to another time."""
+        ...
+
+
+# --- probes ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CodeProbe:
+    """Hits whenever function `function` is about to execute the instruction at byte offset `pc`.
+
+    `pc` must be an instruction, not a structure marker; `ttd.wasm` has the function that lands a marker.
+    """
+
+    function: int
+    pc: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameProbe:
+    """Hits in one activation only, the one entered at `entry`.
+
+    It hits whenever that frame is the innermost and about to execute an instruction at one of `pcs`; and,
+    with `on_exit`, at the first rest after that frame is gone (returned, unwound or replaced by a tail
+    call). With `pcs` None it hits at every instruction of the frame.
+    """
+
+    entry: Position
+    pcs: frozenset[int] | None
+    on_exit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchProbe:
+    """Hits at each instruction that writes to bytes [address, address + length) of a memory.
+
+    With `only_changes`, writes that leave those bytes as they were do not count. Host calls write too.
+    """
+
+    memory: int
+    address: int
+    length: int
+    only_changes: bool = True
+
+
+Probe: TypeAlias = CodeProbe | FrameProbe | WatchProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A probe hit at `position`. For a `WatchProbe`, the watched bytes before and after the write."""
+
+    probe: Probe
+    position: Position
+    old: bytes = b""
+    new: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How far to run.
+
+    until
+        Stop on reaching this position (or the first rest past it). None: to the end. Hits at `until`
+        itself are not reported: it is reached first.
+    probes
+        What to look for.
+    after
+        Hits at or before this position do not count (going on from a breakpoint must not hit it again).
+    remember
+        False: stop at the first hit. True: run on to `until` and report the last hit: what running
+        backward needs.
+    accept
+        Called at a code or frame hit while the machine rests there, so `Engine.state` may be read; the
+        hit counts only if it returns True. Watch hits are offered too, after the write was made.
+    """
+
+    until: Position | None = None
+    probes: tuple[Probe, ...] = ()
+    after: Position | None = None
+    remember: bool = False
+    accept: Callable[[Hit], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where and why an engine stopped.
+
+    `hits` are all the probes that hit at one position: the first such position (the last, in remember
+    mode). An engine may have run on past a watch hit, at most to the next tick, before it could stop:
+    `position` is where the machine is, `hits[0].position` where the hit was, and never later.
+    """
+
+    reason: StopReason
+    position: Position
+    hits: tuple[Hit, ...] = ()
+    ending: Ending | None = None
+
+
+class Engine(Protocol):
+    """An executor of one program. Not thread-safe; `close` frees native resources."""
+
+    @property
+    def state(self) -> State:
+        """The state now. Live: valid until the engine runs again."""
+        ...
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the state equal to `snapshot`."""
+        ...
+
+    def run(self, goal: Goal) -> Stop:
+        """Run until the goal is reached, a probe hits, or the run ends.
+
+        Calling it again after the end returns the same ENDED stop. Raises what `Host.call` raises as
+        `ttd.errors.TtdError`; the state then is that before the host call.
+        """
+        ...
+
+    def step(self) -> Stop:
+        """Go to the next rest: one instruction, or to the next tick if that comes before any."""
+        ...
+
+    def close(self) -> None: ...
