@@ -1,0 +1,33 @@
+"""Fixtures of all tests: the guest programs, and the shared test data beside the work tree."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, Guests
+
+
+@pytest.fixture(scope="session")
+def guest() -> Guests:
+    """The guest programs: ``guest("hello")`` is the path of hello.wasm, ``guest.line("hello", "bug")`` a line.
+
+    Flags replace ``-O0``: ``guest("hello", "-O2")``. See `tests.support.Guests`.
+    """
+    return Guests()
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of shared test data; tests that ask for it are skipped where it is missing."""
+    folder = shared_folder()
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared test data in {folder.name}/ beside the work tree, which is not there")
+    return folder
+
+
+def shared_folder() -> Path:
+    """Where the shared test data lies if it is there: ``TTD_SHARED_DIR``, or ``../shared``."""
+    return Path(os.environ.get("TTD_SHARED_DIR") or ROOT.parent / "shared")
