@@ -13,7 +13,7 @@ from ttd.types import Position, Value
 
 @dataclass(frozen=True, slots=True)
 class MemoryWrite:
-    """Bytes that a host call wrote into linear memory number `memory`, from `address` on."""
+    """Bytes of linear memory number `memory`, from `address` on, that a host call wrote (or was given)."""
 
     memory: int
     address: int
@@ -36,6 +36,10 @@ class HostCall:
 
     `number` counts from 0. `position` is that of the call instruction. `function` is the index of the
     import in the function index space. `writes` are in the order in which they were made.
+
+    `reads` are bytes that the call was given through memory, as they were before it: paths, the beginning
+    of what it wrote to a file. Replay does not need them; a listing of events shows them. They are kept
+    apart from `writes` because a watchpoint must not take them for writes.
     """
 
     number: int
@@ -47,3 +51,4 @@ class HostCall:
     outcome: Outcome = Outcome.RETURNED
     code: int = 0
     message: str = ""
+    reads: tuple[MemoryWrite, ...] = ()
