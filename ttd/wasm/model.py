@@ -16,22 +16,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from ttd.wasm.opcodes import Opcode
-
-
-class ValType(enum.IntEnum):
-    """Value types, by their binary code (core 5.3.4)."""
-
-    I32 = 0x7F
-    I64 = 0x7E
-    F32 = 0x7D
-    F64 = 0x7C
-    V128 = 0x7B
-    FUNCREF = 0x70
-    EXTERNREF = 0x6F
-    EXNREF = 0x69
-
-    def __str__(self) -> str:
-        return self.name.lower()
+from ttd.wasm.valtype import ValType as ValType
 
 
 class FuncType(NamedTuple):
@@ -83,7 +68,8 @@ class ExternKind(enum.IntEnum):
     TAG = 4
 
 
-class Import(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Import:
     """An import; `index` is its index in the index space of its kind, `type_index` for functions and tags."""
 
     module: str
@@ -94,7 +80,8 @@ class Import(NamedTuple):
     type_index: int | None
 
 
-class Export(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Export:
     name: str
     kind: ExternKind
     index: int
