@@ -1,0 +1,220 @@
+"""What the debugger shows: plain values that any front end prints (REPL, JSON, later DAP and a Python API).
+
+All of them are immutable and hold no engine state, so they may be kept after the debugger moved on.
+Imports base modules only.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from ttd.events import HostCall
+from ttd.types import Ending, Location, Position, Value
+
+
+class StopKind(enum.Enum):
+    """Why a motion stopped. Where several reasons hold at one position, the first of this order is given."""
+
+    BREAKPOINT = "breakpoint"
+    """At least one code breakpoint hit: see `StopReport.breakpoints`."""
+    WATCHPOINT = "watchpoint"
+    """The instruction here writes to a watched place: see `StopReport.changes`."""
+    CATCHPOINT = "catchpoint"
+    """Standing at a host call or trap that is caught."""
+    SCOPE = "scope"
+    """The frame to which a watchpoint belongs begins or has just ended here: see `message`."""
+    FINISHED = "finished"
+    """The frame was left: `StopReport.returned` says with what, where that is known."""
+    MOVED = "moved"
+    """The motion came to where it was meant to come (step, next, stepi, until, advance, goto)."""
+    BEGIN = "begin"
+    """The begin of the recording: no way further back."""
+    ENDED = "ended"
+    """The end of the run: `StopReport.ending` says how it ended."""
+    END_OF_TRACE = "end of trace"
+    """The recording was interrupted or cut off here: what came next is not known."""
+    INTERRUPTED = "interrupted"
+    """`Debugger.interrupt` was called. A search backward is given up where it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in time and in the program. Of the innermost frame unless said otherwise."""
+
+    position: Position
+    percent: float
+    """How much of the run is behind us, 0 to 100."""
+    event: int
+    """Number of the next host call: how many are behind us."""
+    function: str | None
+    """Name of the function; None once the run has returned."""
+    function_index: int | None
+    location: Location | None
+    """Source line, where debug information knows it."""
+    pc: int | None
+    """Byte offset in the module file of the next instruction; None once the run has returned."""
+    level: int = 0
+    """Number of the frame that is described, 0 = innermost."""
+    mid_line: bool = False
+    """True if pc is in the middle of its source line (gdb then prints the address too)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchChange:
+    """What the instruction at the stop writes to a watched place."""
+
+    number: int
+    expression: str
+    old: str
+    """The value before the instruction, formatted by its type."""
+    new: str
+    """The value after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """The outcome of a motion."""
+
+    reason: StopKind
+    where: Where
+    message: str = ""
+    """What to tell the user about the reason, in gdb's words; may have several lines; "" for a plain step."""
+    breakpoints: tuple[int, ...] = ()
+    """Numbers of all breakpoints, watchpoints and catchpoints that hit here."""
+    changes: tuple[WatchChange, ...] = ()
+    call: HostCall | None = None
+    """The host call whose call instruction comes next, if standing at one."""
+    ending: Ending | None = None
+    """How the run ended, when standing at its end."""
+    returned: str | None = None
+    """The value returned by the frame that `finish` left, formatted; None if void or not known."""
+
+
+class BreakpointKind(enum.Enum):
+    """What a numbered breakpoint stops at."""
+
+    CODE = "breakpoint"
+    WATCH = "watchpoint"
+    CATCH = "catchpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One machine location of a breakpoint. `pc` is a byte offset in the module file."""
+
+    function: int
+    pc: int
+    function_name: str
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class Breakpoint:
+    """A breakpoint, watchpoint or catchpoint as it is now (a later change makes a new value)."""
+
+    number: int
+    kind: BreakpointKind
+    what: str
+    """What the user gave: ``queue.c:41``, ``q->n``, ``call fd_write``."""
+    enabled: bool = True
+    temporary: bool = False
+    condition: str | None = None
+    ignore: int = 0
+    """How many hits are still to be ignored."""
+    hits: int = 0
+    """How often it stopped a motion or was ignored, in either direction."""
+    places: tuple[Place, ...] = ()
+    """Where it is set (CODE)."""
+    memory: int = 0
+    address: int = 0
+    length: int = 0
+    """The watched bytes (WATCH)."""
+    any_write: bool = False
+    """WATCH: also stop at writes that do not change the bytes."""
+    scope: Position | None = None
+    """WATCH: entry of the frame that the watched variable lives in; None for static and heap places."""
+    scope_function: str | None = None
+    calls: frozenset[int] = field(default_factory=frozenset)
+    """CATCH: the function indices of the imports that are caught (`catch call`)."""
+    traps: bool = False
+    """CATCH: the trap that ends the run is caught (`catch trap`)."""
+    note: str = ""
+    """Something to tell the user about how it was set, such as a line that was moved; often empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariableView:
+    """A variable with its value as text. `type` is spelled in C."""
+
+    name: str
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """A frame of the call stack, level 0 = innermost."""
+
+    level: int
+    function_index: int
+    function: str
+    pc: int
+    location: Location | None
+    arguments: tuple[VariableView, ...]
+    """Empty for functions without debug information."""
+    entry: Position
+    selected: bool = False
+
+    def describe(self) -> str:
+        """gdb's line for the frame, without its number: ``push (q=0x1234, n=5) at queue.c:41``."""
+        arguments = ", ".join(f"{argument.name}={argument.value}" for argument in self.arguments)
+        place = f"at {self.location}" if self.location is not None else f"at {self.pc:#x}"
+        return f"{self.function} ({arguments}) {place}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of a source listing; `number` counts from 1."""
+
+    number: int
+    text: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A piece of a source file. `path` is as the debug information spells it."""
+
+    path: str
+    lines: tuple[SourceLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisassemblyLine:
+    """One instruction of a listing. `text` is indented by block depth."""
+
+    pc: int
+    text: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WasmValue:
+    """A WebAssembly local, operand or global: `name` is "" where the module gives none."""
+
+    index: int
+    name: str
+    type: str
+    value: Value
+    text: str
+    """The value for people: floats as floats, integers in decimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a long motion is. `backward` says that it searches toward the past (positions then go down)."""
+
+    position: Position
+    percent: float
+    backward: bool
