@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
+from ttd.errors import unreachable
 from ttd.wasm.opcodes import Opcode
 from ttd.wasm.valtype import ValType as ValType
 
@@ -115,6 +116,11 @@ class Body:
         """All instructions, structure markers and the final `end` included; decoded on first use."""
         return self.decoder()
 
+    @cached_property
+    def rests(self) -> list[int]:
+        """Offsets of all instructions but the structure markers: everywhere the machine can rest."""
+        return [instruction.offset for instruction in self.instructions if not instruction.op.is_marker]
+
 
 @dataclass(frozen=True)
 class Function:
@@ -130,6 +136,11 @@ class Function:
     def local_types(self) -> tuple[ValType, ...]:
         """Types of all locals, parameters first."""
         return self.type.params + (self.body.locals if self.body is not None else ())
+
+    @property
+    def code(self) -> Body:
+        """The body; InternalError for an imported function, of which nobody should ask it."""
+        return self.body if self.body is not None else unreachable(f"function {self.index} has no code")
 
 
 class Global(NamedTuple):
