@@ -106,18 +106,23 @@ def _show(parameter: Parameter, values: Sequence[int], call: HostCall) -> str:
         case Path():
             return _quoted(_bytes_at(call.reads, *values), values[1], hex(values[0]))
         case Result(size=size, show=show_bytes):
-            data = _bytes_at(call.writes, values[0], size) if call.results == (SUCCESS,) else b""
+            data = _bytes_at(_outputs(call), values[0], size)
             return f"[{show_bytes(data)}]" if len(data) == size else hex(values[0])
-        case Gather() | Scatter():
-            return _show_buffers(call, call.reads if isinstance(parameter, Gather) else call.writes, *values)
-        case Buffer(entries=entries):
-            data = _bytes_at(call.writes, *values) if call.results == (SUCCESS,) else b""
-            show_data = _show_entries(data) if entries else _quoted(data, values[1], '""')
-            return f"{show_data if call.results == (SUCCESS,) else hex(values[0])}, {values[1]}"
+        case Gather():
+            return _show_buffers(call, call.reads, *values)
+        case Scatter():
+            return _show_buffers(call, _outputs(call), *values)
+        case Buffer():
+            return f"{_show_buffer(parameter, call, *values)}, {values[1]}"
         case Subscriptions():
             return _show_poll(call, *values)
         case Strings():
             return _show_strings(call, *values)
+
+
+def _outputs(call: HostCall) -> Sequence[MemoryWrite]:
+    """What a call of WASI wrote, if it succeeded; what it wrote else means nothing."""
+    return call.writes if call.results == (SUCCESS,) else ()
 
 
 def _bytes_at(chunks: Sequence[MemoryWrite], address: int, length: int) -> bytes:
@@ -155,10 +160,21 @@ def _show_buffers(call: HostCall, chunks: Sequence[MemoryWrite], address: int, c
     items: list[str] = []
     for at in range(0, len(iovecs) - IOVEC + 1, IOVEC):
         start, length = uint(iovecs, at, 4), uint(iovecs, at + 4, 4)
-        data = _bytes_at(chunks, start, min(length, SHOWN_BYTES))
-        full = len(_bytes_at(chunks, start, length)) if chunks is call.writes else length
-        items.append(f"{{{_quoted(data, full, hex(start))}, {length}}}")
+        held = _bytes_at(chunks, start, length)
+        full = length if chunks is call.reads else len(held)
+        known = held or call.results == (SUCCESS,)
+        items.append(f"{{{_quoted(held[:SHOWN_BYTES], full, '') if known else hex(start)}, {length}}}")
     return f"[{', '.join(items)}{', ...' if count > len(items) else ''}]"
+
+
+def _show_buffer(parameter: Buffer, call: HostCall, address: int, size: int) -> str:
+    if call.results != (SUCCESS,):
+        return hex(address)
+    data = _bytes_at(call.writes, address, size)
+    if parameter.entries:
+        return _show_entries(data)
+    limit = SHOWN_PATH if parameter.counted else SHOWN_BYTES
+    return _quoted(data[:limit], len(data), '""')
 
 
 def _show_entries(data: bytes) -> str:

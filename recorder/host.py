@@ -1,0 +1,180 @@
+"""The host of a recording: performs the real calls and logs them.
+
+Each function import is bound before anything runs, to a host function in Python or to WASI; what is
+missing is reported then. While a call is under way `pending` says where, so that somebody on another
+thread can end the recording even if the call never comes back (see `abandon`).
+
+Imports base modules, `ttd.engine.protocol`, `ttd.wasm.model` and the recorder's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from ttd.recorder.calls import Callee, Performed
+from ttd.recorder.hostapi import Declaration, HostFunction, References
+from ttd.recorder.options import WasiOptions
+from ttd.recorder.wasihost import WasiHost
+
+from ttd.engine.protocol import HostExit, HostTrap
+from ttd.errors import LinkError, check, unreachable
+from ttd.events import HostCall, Outcome
+from ttd.state import Memory
+from ttd.types import Position, Value
+from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE
+from ttd.wasm.model import ExternKind, FuncType, Import, Module
+
+
+class Abandoned(BaseException):
+    """The recording was ended while this call was under way; nobody waits for its results any more.
+
+    Not an Exception: nothing between the host and the thread's first function may handle it.
+    """
+
+
+class RecordingHost:
+    """A `ttd.engine.protocol.Host` that does what is asked and gives `log` an event for each call."""
+
+    def __init__(
+        self,
+        module: Module,
+        wasi: WasiOptions,
+        functions: Mapping[tuple[str, str], Declaration],
+        log: Callable[[HostCall], None],
+    ) -> None:
+        """LinkError if an import has no provider, or one of another type."""
+        self._callees = _bind(module, wasi, functions)
+        self._log = log
+        self._gate = threading.Lock()
+        self._abandoned = False
+        self.events = 0
+        """How many calls have been logged."""
+        self.pending: Position | None = None
+        """The position of the call that is under way, if one is."""
+
+    def call(
+        self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
+    ) -> tuple[Value, ...]:
+        """Perform import number `function` and log it; see `ttd.engine.protocol.Host.call`."""
+        self.pending = position
+        performed = self._callees[function](arguments, memories)
+        with self._gate:
+            if self._abandoned:
+                raise Abandoned
+            self._log(_event(self.events, position, function, arguments, performed))
+            self.events += 1
+            self.pending = None
+        if performed.outcome is Outcome.EXITED:
+            raise HostExit(performed.code)
+        if performed.outcome is Outcome.TRAPPED:
+            raise HostTrap(performed.message)
+        return performed.results
+
+    def seek(self, event: int) -> None:
+        """A recording never goes back; see `ttd.engine.protocol.Host.seek`."""
+        check(event == self.events, "a recording was asked to go to another time")
+
+    def abandon(self) -> Position | None:
+        """Give up on the call that is under way; its position, or None if none is.
+
+        From then on nothing is logged any more, whenever the call comes back. For another thread.
+        """
+        with self._gate:
+            if self.pending is not None:
+                self._abandoned = True
+            return self.pending
+
+
+def _event(
+    number: int, position: Position, function: int, arguments: tuple[Value, ...], done: Performed
+) -> HostCall:
+    return HostCall(
+        number,
+        position,
+        function,
+        arguments,
+        done.results,
+        done.writes,
+        done.outcome,
+        done.code,
+        done.message,
+        done.reads,
+    )
+
+
+# --- binding -----------------------------------------------------------------------------------------
+
+
+def _bind(
+    module: Module, wasi: WasiOptions, functions: Mapping[tuple[str, str], Declaration]
+) -> list[Callee]:
+    imports = [item for item in module.imports if item.kind is ExternKind.FUNCTION]
+    _refuse_missing(module, functions)
+    served = [item.name for item in imports if _is_wasi(item) and (item.module, item.name) not in functions]
+    host = WasiHost(wasi, sorted(set(served)), _wasi_memory(module))
+    references = References()
+    return [_callee(item, functions, host, references) for item in imports]
+
+
+def _callee(
+    item: Import,
+    functions: Mapping[tuple[str, str], Declaration],
+    wasi: WasiHost,
+    references: References,
+) -> Callee:
+    if not isinstance(item.type, FuncType):
+        unreachable("a function import has no function type")
+    declaration = functions.get((item.module, item.name))
+    if declaration is not None:
+        return HostFunction(declaration, item.type, references)
+    _check_signature(item.name, item.type)
+    return wasi.callee(item.name)
+
+
+def _is_wasi(item: Import) -> bool:
+    return item.module == MODULE and item.name in FUNCTIONS
+
+
+def _wasi_memory(module: Module) -> int | None:
+    export = module.exports_by_name.get("memory")
+    return export.index if export is not None and export.kind is ExternKind.MEMORY else None
+
+
+def _check_signature(name: str, type_: FuncType) -> None:
+    function = FUNCTIONS[name]
+    expected = (function.params, function.results)
+    if (tuple(map(str, type_.params)), tuple(map(str, type_.results))) != expected:
+        raise LinkError(
+            f"the module imports {MODULE}.{name} with the wrong type; "
+            f"it should be ({', '.join(function.params)}) -> ({', '.join(function.results)})"
+        )
+
+
+def _refuse_missing(module: Module, functions: Mapping[tuple[str, str], Declaration]) -> None:
+    legacy = [item for item in module.imports if item.module == LEGACY_MODULE]
+    if legacy and (legacy[0].module, legacy[0].name) not in functions:
+        raise LinkError(
+            f"the module uses {LEGACY_MODULE}, the WASI of 2019; "
+            f"rebuild it with a current toolchain, for {MODULE}"
+        )
+    missing = [
+        f"{item.module}.{item.name}"
+        if item.kind is ExternKind.FUNCTION
+        else f"the global {item.module}.{item.name}"
+        for item in module.imports
+        if not _is_provided(item, functions)
+    ]
+    if missing:
+        listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise LinkError(
+            f"the module imports {listed}, which nothing provides; write such functions in Python and give "
+            "the file with --host FILE.py"
+        )
+
+
+def _is_provided(item: Import, functions: Mapping[tuple[str, str], Declaration]) -> bool:
+    """Memories, tables and tags are made by the engine; nobody could guess the value of a global."""
+    if item.kind is ExternKind.FUNCTION:
+        return _is_wasi(item) or (item.module, item.name) in functions
+    return item.kind is not ExternKind.GLOBAL
