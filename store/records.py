@@ -1,0 +1,254 @@
+"""The parts of a trace as plain values and back: events, states, endings.
+
+Every decoder checks the shape of what it reads; whatever the bytes, it returns or raises DamagedTrace.
+
+May import base modules and the store's codec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from ttd.errors import DamagedTrace
+from ttd.events import HostCall, MemoryWrite, Outcome
+from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, Frame, MemoryImage, Snapshot
+from ttd.store.codec import is_value, pack, unpack
+from ttd.types import Ending, EndKind, Position, Trap, TrapKind, Value
+
+MAX_MEMORY = 1 << 40
+"""Most bytes that a memory in a snapshot may have: bounds the page map."""
+
+_OUTCOMES = tuple(Outcome)
+
+
+# --- events ------------------------------------------------------------------------------------------
+
+
+def encode_events(events: Sequence[HostCall]) -> bytes:
+    """A chunk: for each event ``[ticks since the event before, step, function, arguments, results, writes]``,
+    with ``[outcome, code, message]`` behind for one that did not just return."""
+    rows: list[tuple[object, ...]] = []
+    tick = events[0].position.tick
+    for event in events:
+        position = event.position
+        writes = tuple(x for write in event.writes for x in (write.memory, write.address, write.data))
+        row: tuple[object, ...] = (
+            position.tick - tick,
+            position.step,
+            event.function,
+            event.arguments,
+            event.results,
+            writes,
+        )
+        if event.outcome is not Outcome.RETURNED or event.code or event.message:
+            row += (_OUTCOMES.index(event.outcome), event.code, event.message)
+        rows.append(row)
+        tick = position.tick
+    return pack(rows)
+
+
+def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCall]:
+    """The `count` events of a chunk whose first one has number `first` and tick `tick`."""
+    rows = unpack(data)
+    if not isinstance(rows, tuple) or len(rows) != count:
+        raise DamagedTrace(f"the chunk of events from {first} on does not have {count} events")
+    events: list[HostCall] = []
+    for number, row in enumerate(rows, first):
+        event = _event(row, number, tick)
+        tick = event.position.tick
+        events.append(event)
+    return events
+
+
+def _event(row: object, number: int, tick: int) -> HostCall:
+    match row:
+        case (int(ticks), int(step), int(function), tuple(arguments), tuple(results), tuple(writes), *rest):
+            if min(ticks, step, function) >= 0 and all(map(is_value, arguments + results)):
+                return HostCall(
+                    number,
+                    Position(tick + ticks, step),
+                    function,
+                    arguments,
+                    results,
+                    _writes(writes, number),
+                    *_outcome(rest, number),
+                )
+    raise DamagedTrace(f"event {number} is malformed")
+
+
+def _writes(flat: tuple[object, ...], number: int) -> tuple[MemoryWrite, ...]:
+    writes: list[MemoryWrite] = []
+    for item in zip(flat[0::3], flat[1::3], flat[2::3], strict=False):
+        match item:
+            case (int(memory), int(address), bytes(data)) if min(memory, address) >= 0:
+                writes.append(MemoryWrite(memory, address, data))
+            case _:
+                raise DamagedTrace(f"a memory write of event {number} is malformed")
+    if len(flat) % 3:
+        raise DamagedTrace(f"a memory write of event {number} is malformed")
+    return tuple(writes)
+
+
+def _outcome(rest: list[object], number: int) -> tuple[Outcome, int, str]:
+    match rest:
+        case []:
+            return Outcome.RETURNED, 0, ""
+        case [int(outcome), int(code), str(message)] if 0 <= outcome < len(_OUTCOMES):
+            return _OUTCOMES[outcome], code, message
+    raise DamagedTrace(f"the outcome of event {number} is malformed")
+
+
+# --- snapshots ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot without its pages.
+
+    `page_maps` has, for each memory, a content number for each page; 0 stands for a page of zeros.
+    """
+
+    position: Position
+    next_event: int
+    frames: tuple[Frame, ...]
+    globals: tuple[Value, ...]
+    tables: tuple[tuple[Value, ...], ...]
+    dropped_data: frozenset[int]
+    dropped_elements: frozenset[int]
+    invocation: int
+    page_maps: tuple[tuple[int, ...], ...]
+
+    def with_pages(self, pages: Mapping[int, bytes]) -> Snapshot:
+        """The snapshot itself; `pages` has every content number of the page maps but 0."""
+        return Snapshot(
+            position=self.position,
+            frames=self.frames,
+            globals=self.globals,
+            tables=self.tables,
+            memories=tuple(
+                MemoryImage(len(ids) * SNAPSHOT_PAGE, {n: pages[i] for n, i in enumerate(ids) if i})
+                for ids in self.page_maps
+            ),
+            dropped_data=self.dropped_data,
+            dropped_elements=self.dropped_elements,
+            next_event=self.next_event,
+            invocation=self.invocation,
+        )
+
+
+def encode_snapshot(snapshot: Snapshot, page_maps: Sequence[Sequence[int]]) -> bytes:
+    """``[frames, globals, tables, dropped data, dropped elements, invocation, page maps]``.
+
+    A frame is ``[function, pc, entry tick, entry step, locals, operands]``. A page map is the difference of
+    each content number to the one before.
+    """
+    frames = [(f.function, f.pc, f.entry.tick, f.entry.step, f.locals, f.operands) for f in snapshot.frames]
+    return pack(
+        (
+            frames,
+            snapshot.globals,
+            snapshot.tables,
+            sorted(snapshot.dropped_data),
+            sorted(snapshot.dropped_elements),
+            snapshot.invocation,
+            [[after - before for before, after in pairwise((0, *ids))] for ids in page_maps],
+        )
+    )
+
+
+def decode_snapshot(data: bytes, position: Position, next_event: int) -> StoredSnapshot:
+    """What `encode_snapshot` encoded; position and next event are columns of the row."""
+    match unpack(data):
+        case (
+            tuple(frames),
+            tuple(globals_),
+            tuple(tables),
+            tuple(dropped_data),
+            tuple(dropped_elements),
+            int(invocation),
+            tuple(maps),
+        ) if invocation >= 0:
+            return StoredSnapshot(
+                position=position,
+                next_event=next_event,
+                frames=tuple(_frame(frame) for frame in frames),
+                globals=_values(globals_),
+                tables=tuple(_values(table) for table in tables),
+                dropped_data=frozenset(_numbers(dropped_data)),
+                dropped_elements=frozenset(_numbers(dropped_elements)),
+                invocation=invocation,
+                page_maps=tuple(_page_map(differences) for differences in maps),
+            )
+    raise DamagedTrace(f"the snapshot at {position} is malformed")
+
+
+def _frame(plain: object) -> Frame:
+    match plain:
+        case (int(function), int(pc), int(tick), int(step), tuple(locals_), tuple(operands)):
+            if min(function, pc, tick, step) >= 0:
+                return Frame(
+                    function, pc, list(_values(locals_)), list(_values(operands)), Position(tick, step)
+                )
+    raise DamagedTrace("a frame of a snapshot is malformed")
+
+
+def _page_map(plain: object) -> tuple[int, ...]:
+    differences = plain if isinstance(plain, tuple) else ()
+    size = len(differences) * SNAPSHOT_PAGE
+    if isinstance(plain, tuple) and size % WASM_PAGE == 0 and all(type(d) is int for d in differences):
+        ids = tuple(accumulate(differences))
+        if min(ids, default=0) >= 0 and size <= MAX_MEMORY:
+            return ids
+    raise DamagedTrace("the page map of a snapshot is malformed")
+
+
+def _values(plain: object) -> tuple[Value, ...]:
+    if isinstance(plain, tuple) and all(map(is_value, plain)):
+        return plain
+    raise DamagedTrace("a list of values is malformed")
+
+
+def _numbers(plain: tuple[object, ...]) -> tuple[int, ...]:
+    numbers = tuple(item for item in plain if type(item) is int and item >= 0)
+    if len(numbers) != len(plain):
+        raise DamagedTrace("a list of numbers is malformed")
+    return numbers
+
+
+# --- endings -----------------------------------------------------------------------------------------
+
+
+def encode_ending(ending: Ending) -> bytes:
+    """``[kind, tick, step, code, trap kind, trap detail, results]``; trap kind is nil without a trap."""
+    trap = ending.trap
+    return pack(
+        (
+            ending.kind.value,
+            ending.position.tick,
+            ending.position.step,
+            ending.code,
+            trap.kind.value if trap is not None else None,
+            trap.detail if trap is not None else "",
+            ending.results,
+        )
+    )
+
+
+def decode_ending(data: bytes) -> Ending:
+    """What `encode_ending` encoded."""
+    match unpack(data):
+        case (str(kind), int(tick), int(step), int(code), str() | None as trap, str(detail), tuple(results)):
+            if min(tick, step) >= 0:
+                try:
+                    return Ending(
+                        EndKind(kind),
+                        Position(tick, step),
+                        code,
+                        Trap(TrapKind(trap), detail) if trap is not None else None,
+                        _values(results),
+                    )
+                except ValueError as error:
+                    raise DamagedTrace(f"the ending is malformed: {error}") from error
+    raise DamagedTrace("the ending is malformed")
