@@ -12,14 +12,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from ttd.engine.protocol import HostExit, HostTrap
+from ttd.errors import LinkError, check, unreachable
+from ttd.events import HostCall, Outcome
 from ttd.recorder.calls import Callee, Performed
 from ttd.recorder.hostapi import Declaration, HostFunction, References
 from ttd.recorder.options import WasiOptions
 from ttd.recorder.wasihost import WasiHost
-
-from ttd.engine.protocol import HostExit, HostTrap
-from ttd.errors import LinkError, check, unreachable
-from ttd.events import HostCall, Outcome
 from ttd.state import Memory
 from ttd.types import Position, Value
 from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE

@@ -28,10 +28,9 @@ from pathlib import Path
 from types import FunctionType
 from typing import Annotated, NamedTuple, TypeVar, get_type_hints
 
-from ttd.recorder.calls import Performed, trapped
-
 from ttd.errors import LinkError, UsageError
 from ttd.events import MemoryWrite, Outcome
+from ttd.recorder.calls import Performed, trapped
 from ttd.state import Memory
 from ttd.types import Value
 from ttd.wasm.model import FuncType, ValType
@@ -385,7 +384,7 @@ def _passed(function: str, parameter: str, annotations: Mapping[str, _As], kind:
     return not wanted.signed
 
 
-def _annotations(function: FunctionType) -> dict[str, _As]:
+def _annotations(function: Callable[..., object]) -> dict[str, _As]:
     try:
         hints = get_type_hints(function, include_extras=True)
     except Exception:  # Annotations are the file's own affair; those that mean nothing to us are ignored.

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ttd.store.manifest import StdinKind
-
 from ttd.engine.protocol import Invocation, Limits
 from ttd.errors import UsageError
+from ttd.store.manifest import StdinKind
 from ttd.types import Value
 from ttd.wasm.model import ExternKind, FuncType, Module, ValType
 

@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ttd.recorder.calls import Callee, Performed, trapped
-from ttd.recorder.options import WasiOptions
-from ttd.store.manifest import StdinKind
-
 from ttd.errors import InternalError, UsageError
 from ttd.events import MemoryWrite, Outcome
+from ttd.recorder.calls import Callee, Performed, trapped
+from ttd.recorder.options import WasiOptions
 from ttd.state import Memory
+from ttd.store.manifest import StdinKind
 from ttd.types import Value
 from ttd.wasi import FUNCTIONS, MODULE, SUCCESS, Completion, Effects, Range, StringSizes, inputs
 

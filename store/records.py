@@ -27,26 +27,30 @@ _OUTCOMES = tuple(Outcome)
 
 
 def encode_events(events: Sequence[HostCall]) -> bytes:
-    """A chunk: for each event ``[ticks since the event before, step, function, arguments, results, writes]``,
-    with ``[outcome, code, message]`` behind for one that did not just return."""
+    """A chunk: for each event ``[ticks since the event before, step, function, arguments, results, writes,
+    reads]``, with ``[outcome, code, message]`` behind for one that did not just return."""
     rows: list[tuple[object, ...]] = []
     tick = events[0].position.tick
     for event in events:
         position = event.position
-        writes = tuple(x for write in event.writes for x in (write.memory, write.address, write.data))
         row: tuple[object, ...] = (
             position.tick - tick,
             position.step,
             event.function,
             event.arguments,
             event.results,
-            writes,
+            _flat(event.writes),
+            _flat(event.reads),
         )
         if event.outcome is not Outcome.RETURNED or event.code or event.message:
             row += (_OUTCOMES.index(event.outcome), event.code, event.message)
         rows.append(row)
         tick = position.tick
     return pack(rows)
+
+
+def _flat(writes: Sequence[MemoryWrite]) -> tuple[object, ...]:
+    return tuple(x for write in writes for x in (write.memory, write.address, write.data))
 
 
 def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCall]:
@@ -64,7 +68,16 @@ def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCa
 
 def _event(row: object, number: int, tick: int) -> HostCall:
     match row:
-        case (int(ticks), int(step), int(function), tuple(arguments), tuple(results), tuple(writes), *rest):
+        case (
+            int(ticks),
+            int(step),
+            int(function),
+            tuple(arguments),
+            tuple(results),
+            tuple(writes),
+            tuple(reads),
+            *rest,
+        ):
             if min(ticks, step, function) >= 0 and all(map(is_value, arguments + results)):
                 return HostCall(
                     number,
@@ -74,6 +87,7 @@ def _event(row: object, number: int, tick: int) -> HostCall:
                     results,
                     _writes(writes, number),
                     *_outcome(rest, number),
+                    reads=_writes(reads, number),
                 )
     raise DamagedTrace(f"event {number} is malformed")
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ttd.recorder.options import PreopenedDirectory, WasiOptions
-from ttd.recorder.wasihost import Performed, WasiHost
-
 from ttd.engine.memory import LinearMemory
 from ttd.events import HostCall, MemoryWrite, Outcome
+from ttd.recorder.options import PreopenedDirectory, WasiOptions
+from ttd.recorder.wasihost import Performed, WasiHost
 from ttd.types import Position
 from ttd.wasi import ERRNO, FUNCTIONS, MODULE, describe_call
 from ttd.wasm.model import MemoryType
