@@ -200,8 +200,12 @@ class Trace:
     def events(self, start: int = 0, stop: int | None = None) -> Iterator[HostCall]:
         """Events `start` to `stop` (exclusive; None: to the last)."""
         end = self.event_count if stop is None else min(stop, self.event_count)
-        for number in range(max(start, 0), end):
-            yield self.event(number)
+        number = max(start, 0)
+        while number < end:
+            index = bisect_right(self._log.chunks, number, key=attrgetter("first")) - 1
+            first = self._log.chunks[index].first
+            yield from self._chunk(index)[number - first : end - first]
+            number = first + self._log.chunks[index].count
 
     def event_at_or_after(self, position: Position) -> int:
         """Number of the first event at `position` or later; `event_count` if there is none."""

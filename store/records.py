@@ -21,36 +21,39 @@ MAX_MEMORY = 1 << 40
 """Most bytes that a memory in a snapshot may have: bounds the page map."""
 
 _OUTCOMES = tuple(Outcome)
+_WORD = 1 << 64
 
 
 # --- events ------------------------------------------------------------------------------------------
 
 
 def encode_events(events: Sequence[HostCall]) -> bytes:
-    """A chunk: for each event ``[ticks since the event before, step, function, arguments, results, writes,
-    reads]``, with ``[outcome, code, message]`` behind for one that did not just return."""
+    """A chunk of events. Each is a list, shortened from behind where the rest would be empty:
+
+    ``[ticks since the event before, step, function, arguments, results, writes, reads, outcome, code,
+    message]``; writes and reads are flat lists of memory, address and bytes in turn.
+    """
     rows: list[tuple[object, ...]] = []
     tick = events[0].position.tick
     for event in events:
-        position = event.position
-        row: tuple[object, ...] = (
-            position.tick - tick,
-            position.step,
-            event.function,
-            event.arguments,
-            event.results,
-            _flat(event.writes),
-            _flat(event.reads),
-        )
-        if event.outcome is not Outcome.RETURNED or event.code or event.message:
-            row += (_OUTCOMES.index(event.outcome), event.code, event.message)
-        rows.append(row)
-        tick = position.tick
+        rows.append(_event_row(event, tick))
+        tick = event.position.tick
     return pack(rows)
 
 
-def _flat(writes: Sequence[MemoryWrite]) -> tuple[object, ...]:
-    return tuple(x for write in writes for x in (write.memory, write.address, write.data))
+def _event_row(event: HostCall, tick: int) -> tuple[object, ...]:
+    position = event.position
+    head = (position.tick - tick, position.step, event.function, event.arguments, event.results)
+    if event.outcome is not Outcome.RETURNED or event.code or event.message:
+        outcome = (_OUTCOMES.index(event.outcome), event.code, event.message)
+        return (*head, _flat(event.writes), _flat(event.reads), *outcome)
+    if event.reads:
+        return (*head, _flat(event.writes), _flat(event.reads))
+    return (*head, _flat(event.writes))
+
+
+def _flat(writes: Sequence[MemoryWrite]) -> list[int | bytes]:
+    return [item for write in writes for item in (write.memory, write.address, write.data)]
 
 
 def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCall]:
@@ -67,49 +70,34 @@ def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCa
 
 
 def _event(row: object, number: int, tick: int) -> HostCall:
-    match row:
-        case (
-            int(ticks),
-            int(step),
-            int(function),
-            tuple(arguments),
-            tuple(results),
-            tuple(writes),
-            tuple(reads),
-            *rest,
-        ):
-            if min(ticks, step, function) >= 0 and all(map(is_value, arguments + results)):
-                return HostCall(
-                    number,
-                    Position(tick + ticks, step),
-                    function,
-                    arguments,
-                    results,
-                    _writes(writes, number),
-                    *_outcome(rest, number),
-                    reads=_writes(reads, number),
-                )
-    raise DamagedTrace(f"event {number} is malformed")
+    if not isinstance(row, tuple) or len(row) not in (6, 7, 10):
+        raise DamagedTrace(f"event {number} is malformed")
+    ticks, step, function, arguments, results, writes = row[:6]
+    _numbers((ticks, step, function))
+    position = Position(tick + ticks, step)
+    head = (number, position, function, _values(arguments), _values(results), _writes(writes, number))
+    if len(row) == 6:
+        return HostCall(*head)
+    return HostCall(*head, *_outcome(row[7:], number), _writes(row[6], number))
 
 
-def _writes(flat: tuple[object, ...], number: int) -> tuple[MemoryWrite, ...]:
-    writes: list[MemoryWrite] = []
-    for item in zip(flat[0::3], flat[1::3], flat[2::3], strict=False):
-        match item:
-            case (int(memory), int(address), bytes(data)) if min(memory, address) >= 0:
-                writes.append(MemoryWrite(memory, address, data))
-            case _:
-                raise DamagedTrace(f"a memory write of event {number} is malformed")
-    if len(flat) % 3:
-        raise DamagedTrace(f"a memory write of event {number} is malformed")
-    return tuple(writes)
+def _writes(flat: object, number: int) -> tuple[MemoryWrite, ...]:
+    if flat == ():
+        return ()
+    if not isinstance(flat, tuple) or len(flat) % 3:
+        raise DamagedTrace(f"the memory of event {number} is malformed")
+    _numbers(flat[0::3])
+    _numbers(flat[1::3])
+    if not all(type(data) is bytes for data in flat[2::3]):
+        raise DamagedTrace(f"the memory of event {number} is malformed")
+    return tuple(map(MemoryWrite, flat[0::3], flat[1::3], flat[2::3]))
 
 
-def _outcome(rest: list[object], number: int) -> tuple[Outcome, int, str]:
+def _outcome(rest: tuple[object, ...], number: int) -> tuple[Outcome, int, str]:
     match rest:
-        case []:
+        case ():
             return Outcome.RETURNED, 0, ""
-        case [int(outcome), int(code), str(message)] if 0 <= outcome < len(_OUTCOMES):
+        case (int(outcome), int(code), str(message)) if 0 <= outcome < len(_OUTCOMES):
             return _OUTCOMES[outcome], code, message
     raise DamagedTrace(f"the outcome of event {number} is malformed")
 
@@ -219,16 +207,19 @@ def _page_map(plain: object) -> tuple[int, ...]:
 
 
 def _values(plain: object) -> tuple[Value, ...]:
-    if isinstance(plain, tuple) and all(map(is_value, plain)):
-        return plain
-    raise DamagedTrace("a list of values is malformed")
+    if not isinstance(plain, tuple):
+        raise DamagedTrace("a list of values is malformed")
+    for item in plain:  # most are numbers of 64 bits, and those need no more than this comparison
+        if (type(item) is not int or not 0 <= item < _WORD) and not is_value(item):
+            raise DamagedTrace("a list of values is malformed")
+    return plain
 
 
 def _numbers(plain: tuple[object, ...]) -> tuple[int, ...]:
-    numbers = tuple(item for item in plain if type(item) is int and item >= 0)
-    if len(numbers) != len(plain):
-        raise DamagedTrace("a list of numbers is malformed")
-    return numbers
+    for item in plain:
+        if type(item) is not int or item < 0:
+            raise DamagedTrace("a list of numbers is malformed")
+    return plain  # type: ignore[return-value]  # just checked, item by item
 
 
 # --- endings -----------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ events = Table(
         nullable=False,
         comment="Over `events`, trace, first, count, tick, step, last_tick, last_step; then data.",
     ),
-    comment="The log of host calls, in chunks: each begins where the one before ended, the first with event 0.",
+    comment="The log of host calls, in chunks: each begins where the one before ended, the first with 0.",
 )
 
 snapshot = Table(

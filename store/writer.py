@@ -2,8 +2,8 @@
 
 The guest's thread only puts things into a queue; a thread of the writer's own hashes, compresses, encodes
 and commits, at least every `INTERVAL` seconds while there is something. Events do not wait behind a big
-snapshot: its pages are stored in portions, each in a transaction of its own, and events that came meanwhile go
-between. An error over there surfaces in the next call here.
+snapshot: its pages are stored in portions, each in a transaction of its own, and events that came
+meanwhile go between. An error over there surfaces in the next call here.
 
 May import base modules and the store's. SQLAlchemy comes in with the first writer, not with this module.
 """
