@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, Guests
+from tests.support import Guests, shared_folder
 
 
 @pytest.fixture(scope="session")
 def guest() -> Guests:
-    """The guest programs: ``guest("hello")`` is the path of hello.wasm, ``guest.line("hello", "bug")`` a line.
+    """The guests: ``guest("hello")`` is the path of hello.wasm, ``guest.line("hello", "bug")`` a line of it.
 
     Flags replace ``-O0``: ``guest("hello", "-O2")``. See `tests.support.Guests`.
     """
@@ -26,8 +25,3 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared test data in {folder.name}/ beside the work tree, which is not there")
     return folder
-
-
-def shared_folder() -> Path:
-    """Where the shared test data lies if it is there: ``TTD_SHARED_DIR``, or ``../shared``."""
-    return Path(os.environ.get("TTD_SHARED_DIR") or ROOT.parent / "shared")

@@ -66,7 +66,7 @@ class Guests:
         return self.place(name, marker)[1]
 
     def place(self, name: str, marker: str) -> tuple[Path, int]:
-        """File and line of `marker` in guest `name`. KeyError without it, ValueError where it is not unique."""
+        """File and line of `marker` in guest `name`. KeyError without it, ValueError if there are two."""
         found = [
             (file, lines[marker]) for file in self.files(name) if marker in (lines := marker_lines(file))
         ]
@@ -120,6 +120,11 @@ def marker_lines(source: Path) -> dict[str, int]:
                     raise ValueError(f"{source.name}: @{marker} on line {lines[marker]} and on line {number}")
                 lines[marker] = number
     return lines
+
+
+def shared_folder() -> Path:
+    """Where the shared test data lies if it is there: ``TTD_SHARED_DIR``, or ``../shared``."""
+    return Path(os.environ.get("TTD_SHARED_DIR") or ROOT.parent / "shared")
 
 
 def _compiler_version() -> str:

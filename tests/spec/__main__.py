@@ -9,10 +9,10 @@ import argparse
 import sys
 import time
 
-from tests.conftest import shared_folder
 from tests.spec.engines import ENGINES
 from tests.spec.suite import run_suite
 from tests.spec.table import RESULTS, table
+from tests.support import shared_folder
 
 
 def main() -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import shared_folder
 from tests.spec.engines import ENGINES
 from tests.spec.runner import Report, run_script
 from tests.spec.suite import script_paths
 from tests.spec.table import recorded_rows, row
+from tests.support import shared_folder
 
 SUITE = shared_folder() / "spec-testsuite"
 MISSING = pytest.mark.skip(reason="needs the core test suite in ../shared/spec-testsuite, which is not there")
