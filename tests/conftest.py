@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import Guests, shared_folder
+
+# Times vary too much between machines for hypothesis to judge by them. Everything else stays as it is
+# chosen for the place, which on a CI server means the same examples every time.
+settings.register_profile("ttd", settings.default, deadline=None)
+settings.load_profile("ttd")
 
 
 @pytest.fixture(scope="session")
