@@ -40,17 +40,24 @@ class RecordingHost:
         module: Module,
         wasi: WasiOptions,
         functions: Mapping[tuple[str, str], Declaration],
-        log: Callable[[HostCall], None],
+        log: Callable[[HostCall], None] | None = None,
     ) -> None:
         """LinkError if an import has no provider, or one of another type."""
         self._callees = _bind(module, wasi, functions)
-        self._log = log
+        self._early: list[HostCall] = []
+        self._log = log or self._early.append
         self._gate = threading.Lock()
         self._abandoned = False
         self.events = 0
         """How many calls have been logged."""
         self.pending: Position | None = None
         """The position of the call that is under way, if one is."""
+
+    def attach(self, log: Callable[[HostCall], None]) -> None:
+        """From now on give events to `log`, those that there have been too."""
+        for event in self._early:
+            log(event)
+        self._log = log
 
     def call(
         self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]

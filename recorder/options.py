@@ -80,7 +80,8 @@ class RecordOptions:
     """
 
     program: Path
-    output: Path
+    output: Path | None = None
+    """The trace to write; None for a new one in the default directory, which becomes the latest."""
     wasi: WasiOptions = field(default_factory=WasiOptions)
     invoke: tuple[str, ...] = ()
     host_file: Path | None = None

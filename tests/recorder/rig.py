@@ -29,7 +29,6 @@ OUT = 0x1000
 """Where calls put their results, in these tests."""
 OUT2 = 0x1100
 TEXT = 0x2000
-TEXT2 = 0x2800
 BUFFER = 0x4000
 IOVS = 0x8000
 NOISE = 0xA5
@@ -52,6 +51,7 @@ class Rig:
     shown: str = ""
 
     def __post_init__(self) -> None:
+        self._free = TEXT
         self.host = WasiHost(self.options, list(FUNCTIONS), 0)
         self.memory.view()[:] = bytes([NOISE]) * SIZE
 
@@ -100,9 +100,11 @@ class Rig:
         self.memory.view()[address : address + len(data)] = data
         return address
 
-    def text(self, text: str | bytes, address: int = TEXT) -> tuple[int, int]:
-        """Put a string into memory; address and length, as calls want them."""
+    def text(self, text: str | bytes) -> tuple[int, int]:
+        """Put a string into memory, not over the one before; address and length, as calls want them."""
         data = text.encode() if isinstance(text, str) else text
+        self._free = TEXT if self._free + len(data) > BUFFER else self._free
+        address, self._free = self._free, self._free + len(data)
         return self.put(address, data), len(data)
 
     def iovs(self, *buffers: tuple[int, int]) -> tuple[int, int]:

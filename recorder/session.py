@@ -1,0 +1,304 @@
+"""Making a recording: from options to a finished trace.
+
+`record` checks all that can be checked before anything runs, then runs the guest in slices on a thread of
+its own, while the calling thread waits for its end or for a signal. Between slices snapshots are taken
+and the progress is noted; a signal is obeyed there too. If the guest is blocked in a host call
+when a signal comes, the recording ends at that call, and the call is left to itself.
+
+Imports base modules, `ttd.engine`, `ttd.interpreter`, `ttd.debuginfo`, `ttd.wasm`, the store and the
+recorder's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from ttd.engine.protocol import TICK_RULE, Engine, Goal, Program
+from ttd.errors import UsageError, check, unreachable
+from ttd.recorder.host import Abandoned, RecordingHost
+from ttd.recorder.hostapi import load_host_file
+from ttd.recorder.interruption import Inbox
+from ttd.recorder.options import Entry, RecordOptions, WasiOptions, plan_invocations
+from ttd.recorder.snapshots import SnapshotPolicy
+from ttd.recorder.sources import collect_sources
+from ttd.store.directory import reserve, set_latest
+from ttd.store.manifest import Manifest, Preopen, RecordedInvocation, RecordedLimits
+from ttd.store.trace import TraceWriter
+from ttd.types import Ending, EndKind, Position, StopReason
+from ttd.wasm.model import Module
+
+TRAP_EXIT_CODE = 134
+"""Exit code after a trap: that of a process that ``abort`` has ended."""
+
+SLICE = 0.05
+"""Seconds of processor time that a slice is to take: a signal is obeyed within about that."""
+
+_FIRST_SLICE = 500
+_GRACE = 0.25
+"""Seconds that a guest has to come out of a host call after a signal."""
+
+_STACK = 64 << 20
+"""Bytes of stack for the guest's thread: some systems give threads too little for Wasmtime and Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """What came of a recording."""
+
+    path: Path
+    ending: Ending
+    events: int
+    snapshots: int
+    seconds: float
+    """How long the guest ran."""
+    snapshot_seconds: float
+    """How much of that snapshots have cost."""
+    size: int
+    """Bytes of the trace."""
+    backtrace: str = ""
+    """After a trap: the call stack with source lines, one frame to a line."""
+    signal: int = 0
+    """The number of the signal that ended the recording; 0 for none."""
+    blocked: bool = False
+    """The guest's thread is still inside a host call that does not come back. A command line should
+    leave by ``os._exit``, after flushing: the interpreter's own way out may wait for it."""
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line should exit with: the guest's own code, 134 after a trap, 128 + signal."""
+        if self.signal:
+            return 128 + self.signal
+        if self.ending.kind is EndKind.TRAP:
+            return TRAP_EXIT_CODE
+        return self.ending.code & 0xFF
+
+
+def record(options: RecordOptions) -> RecordResult:
+    """Make the recording that `options` ask for.
+
+    Raises UsageError, InvalidModule, UnsupportedFeature or LinkError before anything has run and before there
+    is a trace; TtdError when the trace cannot be written, which then ends where it ends. A guest that
+    traps, exits or is interrupted is a result.
+    """
+    with _Setup(options) as setup:
+        return _Recording(setup).run()
+
+
+class _Setup:
+    """Everything up to the first instruction. A context: the engine is closed at its end."""
+
+    def __init__(self, options: RecordOptions) -> None:
+        from ttd.engine.validate import load_module
+
+        self.options = options
+        self.data = _read_program(options.program)
+        self.module = load_module(self.data)
+        self.entries = plan_invocations(self.module, options.invoke)
+        self.wasi = _surroundings(options)
+        functions = load_host_file(options.host_file) if options.host_file is not None else {}
+        self.host = RecordingHost(self.module, self.wasi, functions)
+        program = Program(self.module, tuple(entry.invocation for entry in self.entries), options.limits)
+        self.engine = _make_engine(options.engine, program, self.host)
+        self.abandoned = False
+        """The engine is in use by a thread that does not come back, and cannot be closed."""
+
+    def __enter__(self) -> _Setup:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.abandoned:
+            self.engine.close()
+
+    def writer(self) -> TraceWriter:
+        """A new trace with all that is known beforehand."""
+        sources = _sources(self.module) if self.options.embed_sources else {}
+        manifest = _manifest(self.options, self.wasi, self.entries)
+        path = self.options.output or reserve(manifest.name)
+        try:
+            writer = TraceWriter.create(path, manifest, self.data, sources)
+        except BaseException:
+            if self.options.output is None:
+                path.unlink(missing_ok=True)
+            raise
+        if self.options.output is None:
+            set_latest(path)
+        return writer
+
+
+class _Recording:
+    """One run of the guest. The guest's thread runs `_guest`, everything else the calling one."""
+
+    def __init__(self, setup: _Setup) -> None:
+        self._setup = setup
+        self._engine: Engine = setup.engine
+        self._host = setup.host
+        self._writer = setup.writer()
+        self._host.attach(self._writer.append)
+        self._policy = SnapshotPolicy(self._writer)
+        self._inbox = Inbox()
+        self._stop_wanted = False
+        self._ending: Ending | None = None
+        self._error: BaseException | None = None
+        self._signal = 0
+
+    def run(self) -> RecordResult:
+        """Run the guest to its end, or to that of the recording."""
+        # What Python has printed comes before what the guest prints, which goes past Python's buffers.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        start = time.perf_counter()
+        with self._inbox, self._closing():
+            thread = _start(self._guest)
+            ending = self._await(thread)
+            seconds = time.perf_counter() - start
+            self._writer.finish(ending)
+        return self._result(ending, seconds, thread.is_alive())
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Exception):  # The first error is the one that counts.
+                self._writer.close()
+            raise
+
+    # --- the guest's thread -----------------------------------------------------------------------------
+
+    def _guest(self) -> None:
+        try:
+            self._ending = self._run_slices()
+        except Abandoned:
+            return
+        except BaseException as error:
+            self._error = error
+        self._inbox.done()
+
+    def _run_slices(self) -> Ending:
+        ticks = _FIRST_SLICE
+        while not self._stop_wanted:
+            begun = time.thread_time()
+            until = Position(self._engine.state.position.tick + ticks)
+            stop = self._engine.run(Goal(until=until))
+            if stop.reason is StopReason.ENDED:
+                self._policy.finish(self._engine.state)
+                return stop.ending or unreachable("a run has ended without an ending")
+            check(stop.reason is StopReason.LIMIT, f"a recording stopped: {stop.reason.value}")
+            self._writer.progress(stop.position)
+            self._policy.offer(lambda: self._engine.state)
+            ticks = _next_slice(ticks, time.thread_time() - begun)
+        return Ending(EndKind.INTERRUPTED, self._engine.state.position)
+
+    # --- the calling thread -----------------------------------------------------------------------------
+
+    def _await(self, thread: threading.Thread) -> Ending:
+        """How the run ended; the guest's thread has ended too, unless it is blocked."""
+        while (number := self._inbox.wait(_GRACE if self._stop_wanted else None)) != 0:
+            if number:
+                self._signal = self._signal or number
+                self._stop_wanted = True
+            elif (position := self._host.abandon()) is not None:
+                self._setup.abandoned = True
+                thread.join(_GRACE)
+                return Ending(EndKind.INTERRUPTED, position)
+        thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._ending or unreachable("the guest's thread has ended without saying how")
+
+    def _result(self, ending: Ending, seconds: float, blocked: bool) -> RecordResult:
+        interrupted = ending.kind is EndKind.INTERRUPTED
+        return RecordResult(
+            path=self._writer.path,
+            ending=ending,
+            events=self._host.events,
+            snapshots=self._policy.taken,
+            seconds=seconds,
+            snapshot_seconds=self._policy.cost,
+            size=self._writer.output_size,
+            backtrace=self._backtrace() if ending.kind is EndKind.TRAP else "",
+            signal=self._signal if interrupted else 0,
+            blocked=blocked,
+        )
+
+    def _backtrace(self) -> str:
+        from ttd.debuginfo import DebugInfo, backtrace, format_backtrace
+
+        module = self._setup.module
+        return format_backtrace(backtrace(self._engine.state, module, DebugInfo(module)))
+
+
+def _start(target: Callable[[], None]) -> threading.Thread:
+    before = threading.stack_size(_STACK)
+    try:
+        # A daemon: a guest that is blocked for good must not keep the process alive.
+        thread = threading.Thread(target=target, name="ttd-guest", daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    return thread
+
+
+def _next_slice(ticks: int, seconds: float) -> int:
+    """How many ticks the next slice should have, if one of `ticks` took `seconds` of processor time."""
+    factor = SLICE / seconds if seconds > 0 else 4.0
+    return max(1, int(ticks * min(4.0, max(0.1, factor))))
+
+
+def _read_program(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _surroundings(options: RecordOptions) -> WasiOptions:
+    """The WASI options, checked; the program's name is its first argument unless others are given."""
+    options.wasi.check()
+    if options.wasi.argv:
+        return options.wasi
+    return replace(options.wasi, argv=(options.program.name,))
+
+
+def _make_engine(name: str, program: Program, host: RecordingHost) -> Engine:
+    if name != "interpreter":
+        raise UsageError(f"there is no engine {name!r}; use --engine interpreter")
+    from ttd.interpreter import Interpreter
+
+    return Interpreter(program, host)
+
+
+def _sources(module: Module) -> dict[str, bytes]:
+    from ttd.debuginfo import DebugInfo
+
+    return collect_sources(DebugInfo(module).files())
+
+
+def _manifest(options: RecordOptions, wasi: WasiOptions, entries: Sequence[Entry]) -> Manifest:
+    limits = options.limits
+    return Manifest(
+        program=str(options.program),
+        invocations=tuple(
+            RecordedInvocation(entry.invocation.function, entry.invocation.arguments, entry.name)
+            for entry in entries
+        ),
+        limits=RecordedLimits(limits.call_depth, limits.memory_pages, limits.table_elements),
+        tick_rule=TICK_RULE,
+        ttd_version=version("ttd"),
+        engine=options.engine,
+        argv=wasi.argv,
+        env=wasi.env,
+        preopens=tuple(Preopen(str(item.host), item.guest) for item in wasi.preopens),
+        stdin=wasi.stdin,
+        stdin_path=str(wasi.stdin_file) if wasi.stdin_file is not None else "",
+        settings={"host": str(options.host_file)} if options.host_file is not None else {},
+    )

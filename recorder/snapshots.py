@@ -1,0 +1,117 @@
+"""When to take a snapshot while recording: as often as can be had for less than a twentieth of the time.
+
+A snapshot costs the guest's thread the time to copy the pages that changed, and the machine the work of the
+thread that hashes and stores them, which in one Python process slows the guest too. Both are measured,
+and the next one waits until the run has lasted long enough to have paid for all so far and for the next.
+
+Imports base modules only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ttd.state import Snapshot, State
+
+SHARE = 0.05
+"""The part of the run time that snapshots may cost."""
+
+SPACING = 0.25
+"""Seconds between snapshots at least: a replay runs through so little in no time."""
+
+
+class SnapshotSink(Protocol):
+    """Where snapshots go; `ttd.store.trace.TraceWriter` is one."""
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Store a snapshot, on another thread."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """How many snapshots are still to be stored."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as the policy needs it; another one in tests."""
+
+    def now(self) -> float:
+        """Seconds gone by."""
+        ...
+
+    def others(self) -> float:
+        """Seconds of processor time that threads other than the calling one have used."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        """Seconds gone by; see `Clock`."""
+        return time.perf_counter()
+
+    def others(self) -> float:
+        """Processor time of other threads; see `Clock`."""
+        return time.process_time() - time.thread_time()
+
+
+class SnapshotPolicy:
+    """Takes the snapshots of one recording. Call `offer` from the guest's thread, every now and then."""
+
+    def __init__(self, sink: SnapshotSink, clock: Clock | None = None) -> None:
+        self._sink = sink
+        self._clock = clock or SystemClock()
+        self._start = self._clock.now()
+        self._last = self._start
+        self._previous: Snapshot | None = None
+        self._storing_since: float | None = None
+        self._next_cost = 0.0
+        self.cost = 0.0
+        """Seconds that snapshots have cost so far."""
+        self.taken = 0
+
+    def offer(self, state: Callable[[], State]) -> bool:
+        """Take a snapshot of `state` if it is time for one; whether it was."""
+        self._account()
+        now = self._clock.now()
+        if self._sink.backlog or now - self._last < SPACING or not self._affordable(now):
+            return False
+        self._take(state())
+        return True
+
+    def finish(self, state: State) -> None:
+        """Take a last snapshot, of the end of the run, if the run has been long enough to afford it.
+
+        It lets a replay go to the end at once, and compare the end of its memory with that of the recording.
+        """
+        self._account()
+        moved = self._previous is None or self._previous.position != state.position
+        if moved and self._affordable(self._clock.now()):
+            self._take(state)
+
+    def _affordable(self, now: float) -> bool:
+        return self.cost + self._next_cost <= SHARE * (now - self._start)
+
+    def _take(self, state: State) -> None:
+        before, others = self._clock.now(), self._clock.others()
+        snapshot = Snapshot.capture(state, self._previous)
+        self._sink.snapshot(snapshot)
+        self._last = self._clock.now()
+        self._previous = snapshot
+        self._storing_since = others
+        self._next_cost = self._last - before
+        self.cost += self._next_cost
+        self.taken += 1
+
+    def _account(self) -> None:
+        """Once a snapshot is stored, add what the other threads have worked for it."""
+        if self._storing_since is None or self._sink.backlog:
+            return
+        storing = max(0.0, self._clock.others() - self._storing_since)
+        self._storing_since = None
+        self.cost += storing
+        self._next_cost += storing
