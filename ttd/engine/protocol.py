@@ -22,8 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from ttd.events import MemoryWrite
 from ttd.state import Memory, Snapshot, State
 from ttd.types import Ending, Position, StopReason, Value
 from ttd.wasm.model import Module
@@ -97,6 +98,17 @@ class Host(Protocol):
     def seek(self, event: int) -> None:
         """The next call is event number `event`: the engine was restored to another time."""
         ...
+
+
+@runtime_checkable
+class WriteReporting(Protocol):
+    """What a host may offer besides: the memory writes of its last call, in order.
+
+    Engines need it for watches that count writes which change nothing (`WatchProbe.only_changes` False).
+    """
+
+    @property
+    def last_writes(self) -> Sequence[MemoryWrite]: ...
 
 
 # --- probes ------------------------------------------------------------------------------------------
