@@ -1,0 +1,108 @@
+"""`ttd info`: all about one recording.
+
+May import click; `ttd.store` late.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ttd.cli.files import json_option, open_trace, trace_argument
+from ttd.cli.group import Command
+from ttd.cli.output import Json, moment, plain, size, write_fields, write_json
+
+if TYPE_CHECKING:
+    from ttd.store.trace import Trace
+
+
+@click.command(cls=Command)
+@trace_argument
+@json_option
+def command(trace: Path | None, as_json: bool) -> None:
+    """Tell about a recording (the latest without TRACE): program, surroundings, end, size.
+
+    \b
+    Examples:
+      ttd info
+      ttd info traces/hello-1.trace --json
+    """
+    with open_trace(trace) as opened:
+        if as_json:
+            write_json(_json(opened))
+        else:
+            write_fields(_fields(opened))
+
+
+def _fields(trace: Trace) -> Iterator[tuple[str, str]]:
+    manifest, ending = trace.manifest, trace.ending
+    yield "trace", plain(str(trace.path))
+    yield "program", plain(manifest.program)
+    yield "arguments", plain(shlex.join(manifest.argv[1:])) or "none"
+    for name, value in manifest.env:
+        yield "variable", plain(f"{name}={value}")
+    for preopen in manifest.preopens:
+        same = preopen.host == preopen.guest
+        yield "directory", plain(preopen.host if same else f"{preopen.host} as {preopen.guest}")
+    yield "standard input", plain(manifest.stdin_path or manifest.stdin.value)
+    for call in manifest.invocations:
+        yield "called", plain(f"{call.export or call.function}({', '.join(map(str, call.arguments))})")
+    yield "recorded", f"{moment(manifest.created)} by ttd {plain(manifest.ttd_version)}"
+    yield "engine", plain(f"{manifest.engine}, NaNs {manifest.nan_rule}")
+    yield "ended", plain(f"{ending.describe()} at {ending.position}")
+    yield "events", str(trace.event_count)
+    yield "snapshots", str(len(trace.snapshots))
+    yield "source files", str(len(trace.source_names()))
+    yield "module", size(len(trace.module))
+    yield "file size", size(trace.path.stat().st_size)
+    yield "format", f"version {manifest.format_version}, tick rule {manifest.tick_rule}"
+    for damage in trace.damage:
+        yield "damaged", plain(damage)
+
+
+def _json(trace: Trace) -> Json:
+    manifest, ending = trace.manifest, trace.ending
+    return {
+        "path": str(trace.path),
+        "size": trace.path.stat().st_size,
+        "program": manifest.program,
+        "argv": list(manifest.argv),
+        "env": dict(manifest.env),
+        "preopens": [{"host": p.host, "guest": p.guest} for p in manifest.preopens],
+        "stdin": manifest.stdin_path or manifest.stdin.value,
+        "invocations": [
+            {"function": call.function, "export": call.export or None, "arguments": _values(call.arguments)}
+            for call in manifest.invocations
+        ],
+        "created": manifest.created.isoformat(),
+        "ttd_version": manifest.ttd_version,
+        "format_version": manifest.format_version,
+        "tick_rule": manifest.tick_rule,
+        "engine": manifest.engine,
+        "nan_rule": manifest.nan_rule,
+        "settings": dict(manifest.settings),
+        "ending": {
+            "kind": ending.kind.value,
+            "position": str(ending.position),
+            "code": ending.code,
+            "trap": str(ending.trap) if ending.trap else None,
+            "results": _values(ending.results),
+            "text": ending.describe(),
+        },
+        "events": trace.event_count,
+        "snapshots": [
+            {"number": s.number, "position": str(s.position), "next_event": s.next_event, "size": s.size}
+            for s in trace.snapshots
+        ],
+        "sources": trace.source_names(),
+        "module_size": len(trace.module),
+        "damage": list(trace.damage),
+    }
+
+
+def _values(values: tuple[object, ...]) -> list[Json]:
+    return [value if isinstance(value, int) else None for value in values]

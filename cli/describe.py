@@ -1,0 +1,52 @@
+"""Events as text and as JSON, for `ttd events` and the prompt alike.
+
+May import `ttd.wasi` (late), base and `ttd.wasm`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ttd.cli.output import Json, plain
+
+if TYPE_CHECKING:
+    from ttd.events import HostCall
+    from ttd.types import Value
+    from ttd.wasm.model import Module
+
+
+def event_line(module: Module, event: HostCall) -> str:
+    """The call in strace's manner: ``fd_write(1, [{"hi", 2}], [2]) = 0``."""
+    from ttd.wasi import describe_call
+
+    function = module.functions[event.function] if event.function < len(module.functions) else None
+    if function is None or function.imported is None:
+        return f"<function {event.function}, which the module does not import>"
+    imported, type_ = function.imported, function.type
+    return plain(describe_call(event, imported.module, imported.name, type_.params, type_.results))
+
+
+def event_json(module: Module, event: HostCall) -> Json:
+    """The event with all that the log holds; values are exact unsigned integers, whatever their width."""
+    known = event.function < len(module.functions)
+    imported = module.functions[event.function].imported if known else None
+    return {
+        "number": event.number,
+        "position": str(event.position),
+        "module": imported.module if imported else None,
+        "name": imported.name if imported else None,
+        "arguments": [_value(value) for value in event.arguments],
+        "results": [_value(value) for value in event.results],
+        "outcome": event.outcome.value,
+        "code": event.code,
+        "message": event.message,
+        "writes": [
+            {"memory": write.memory, "address": write.address, "data": write.data.hex()}
+            for write in event.writes
+        ],
+        "text": event_line(module, event),
+    }
+
+
+def _value(value: Value) -> Json:
+    return value if value is None or isinstance(value, int) else "exception"

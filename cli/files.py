@@ -1,0 +1,59 @@
+"""Opening what the user named on the command line: traces and modules.
+
+May import `ttd.store` and `ttd.engine` (late), and the base.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ttd.errors import UsageError
+
+if TYPE_CHECKING:
+    from ttd.store.trace import Trace
+
+LARGEST_MODULE = 1 << 30
+"""Bytes of a module above which it is refused unread (Wasm 32-bit section sizes end at 4 GiB)."""
+
+SQLITE_MAGIC = b"SQLite format 3\0"
+
+trace_argument = click.argument("trace", required=False, type=click.Path(path_type=Path), metavar="[TRACE]")
+"""The optional TRACE of a command; without it the latest recording is meant."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
+"""`--json`, the same for every command that has it."""
+
+
+def open_trace(path: Path | None) -> Trace:
+    """Open the trace at `path`, or the latest one; to be closed by the caller. Raises TtdError."""
+    from ttd.store.trace import Trace
+
+    return Trace.open(path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a module file; raises UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_MODULE + 1)
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a directory; name a .wasm file") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"no such file: {path}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > LARGEST_MODULE:
+        raise UsageError(f"{path} is larger than 1 GiB; is it a module?")
+    return data
+
+
+def module_bytes(path: Path) -> bytes:
+    """The module at `path`: a .wasm file, or the one that a trace holds."""
+    data = read_bytes(path)
+    if not data.startswith(SQLITE_MAGIC):
+        return data
+    with open_trace(path) as trace:
+        return trace.module

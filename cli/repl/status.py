@@ -1,0 +1,210 @@
+"""Commands about the recording: where we are in it, its events, its functions; and the `info` command.
+
+May import `ttd.wasi` (late), `ttd.replayer.views` (types only) and the session's parts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ttd.cli.describe import event_line
+from ttd.cli.output import plain
+from ttd.cli.repl.command import Call, Command, Complete, Group, choose
+from ttd.cli.repl.console import Style
+from ttd.cli.repl.data import info_registers
+from ttd.cli.repl.render import display_path, display_text
+from ttd.cli.repl.stack import info_args, info_frame, info_locals
+from ttd.cli.repl.stops import info_breakpoints
+from ttd.errors import UsageError
+
+if TYPE_CHECKING:
+    from ttd.cli.repl.session import Session
+
+MOST_LISTED = 500
+"""How many functions or files a list shows before it asks to be narrowed."""
+
+
+def when(session: Session, call: Call) -> None:
+    """Tell where in the run we are: position, percentage, event."""
+    call.no_arguments()
+    where = session.debugger.where()
+    total = session.debugger.trace.event_count
+    session.console.write(
+        f"position {where.position}, {where.percent:.1f} % of the run, event {where.event} of {total}"
+    )
+
+
+def events(session: Session, call: Call) -> None:
+    """List host calls: those around here, from a number on, or those of a name.
+
+    => marks the call that comes next. 'goto event N' goes to one, 'catch call NAME' stops at them.
+    """
+    trace, size = session.debugger.trace, session.settings.listsize
+    if re.fullmatch(r"\d{1,18}", call.arguments):
+        first = int(call.arguments)
+    elif call.arguments:
+        _events_called(session, call.arguments)
+        return
+    else:
+        first = max(0, min(session.debugger.event - size // 2, trace.event_count - size))
+    if first >= trace.event_count:
+        raise UsageError(f"the recording has {trace.event_count} events, numbered from 0")
+    for event in trace.events(first, min(first + size, trace.event_count)):
+        _print_event(session, event.number, event_line(session.debugger.module, event))
+
+
+def info(session: Session, call: Call) -> None:
+    """Tell about something: 'info locals', 'info breakpoints' …; 'info' alone lists what there is."""
+    word, _, rest = call.arguments.partition(" ")
+    if not word:
+        for name, topic in TOPICS.items():
+            session.console.write(f"info {name:12} {(topic.__doc__ or '').strip().splitlines()[0]}")
+        return
+    name = ALIASES.get(word) or choose(word, TOPICS, "thing to tell about")
+    TOPICS[name](session, rest.strip())
+
+
+def info_display(session: Session, _arguments: str) -> None:
+    """The expressions shown at every stop."""
+    for shown in session.displays:
+        session.console.write(display_text(session, shown))
+    if not session.displays:
+        session.console.write("No displays; 'display EXPRESSION' makes one.")
+
+
+def info_event(session: Session, _arguments: str) -> None:
+    """The host call that comes next."""
+    trace, number = session.debugger.trace, session.debugger.event
+    if number >= trace.event_count:
+        session.console.write("No more host calls in this recording.")
+        return
+    event = trace.event(number)
+    session.console.write(f"{number}: {event_line(session.debugger.module, event)}")
+    here = (
+        " (here)" if event.position == session.debugger.position else f" ('goto event {number}' goes there)"
+    )
+    session.console.write(f"  at {event.position}{here}")
+
+
+def info_functions(session: Session, pattern: str) -> None:
+    """The program's functions; with a regular expression only those it matches."""
+    accepts = _pattern(pattern)
+    names = session.debugger.debug.function_names()
+    _list_names(session, [name for name in names if accepts(name)], "functions")
+
+
+def info_files(session: Session, pattern: str) -> None:
+    """The source files that the debug information names."""
+    accepts = _pattern(pattern)
+    debug = session.debugger.debug
+    names = sorted({debug.display_path(path) for path in debug.files()})
+    _list_names(session, [name for name in names if accepts(name)], "source files")
+
+
+def info_line(session: Session, _arguments: str) -> None:
+    """The source line of the selected frame, and its code address."""
+    where = session.debugger.where()
+    if where.pc is None:
+        raise UsageError("no line: the program has returned")
+    function = session.console.paint(plain(where.function or "?"), Style.FUNCTION)
+    if where.location is None:
+        session.console.write(f"No line information for byte offset {where.pc:#x} in {function}.")
+        return
+    place = f"line {where.location.line} of {display_path(session, where.location)}"
+    start = "in the middle of" if where.mid_line else "at the start of"
+    session.console.write(f"Byte offset {where.pc:#x} in {function} is {start} {place}.")
+
+
+def info_program(session: Session, _arguments: str) -> None:
+    """The recorded program, how it was called and how it ended."""
+    debugger = session.debugger
+    manifest = debugger.trace.manifest
+    write = session.console.write
+    write(f"Program {plain(manifest.program)}, recorded with the {plain(manifest.engine)} engine.")
+    if len(manifest.argv) > 1:
+        write(f"Arguments: {plain(' '.join(manifest.argv[1:]))}")
+    write(f"It ended with {plain(debugger.ending.describe())} at {debugger.end}.")
+    write(
+        f"The recording has {debugger.trace.event_count} host calls, from {debugger.begin} to {debugger.end}."
+    )
+    for damage in debugger.trace.damage:
+        write(f"Damaged: {plain(damage)}")
+    when(session, Call("when", "", ""))
+
+
+TOPICS: dict[str, Callable[[Session, str], None]] = {
+    "args": info_args,
+    "breakpoints": info_breakpoints,
+    "display": info_display,
+    "event": info_event,
+    "files": info_files,
+    "frame": info_frame,
+    "functions": info_functions,
+    "line": info_line,
+    "locals": info_locals,
+    "program": info_program,
+    "registers": info_registers,
+}
+"""What `info` tells about."""
+
+ALIASES = {
+    "b": "breakpoints", "f": "frame", "s": "frame", "watchpoints": "breakpoints", "source": "files",
+    "sources": "files", "wasm-locals": "registers", "r": "registers", "all-registers": "registers",
+}  # fmt: skip
+"""Other names of topics: gdb's abbreviations."""
+
+
+def _events_called(session: Session, name: str) -> None:
+    """All events of one host function, up to a bound."""
+    from itertools import islice
+
+    module = session.debugger.module
+    numbers = {f.index for f in module.functions if f.imported is not None and f.imported.name == name}
+    if not numbers:
+        raise UsageError(f"the program imports no function {name!r}; 'events' lists the calls around here")
+    found = (event for event in session.debugger.trace.events() if event.function in numbers)
+    shown = 0
+    for event in islice(found, MOST_LISTED):
+        _print_event(session, event.number, event_line(module, event))
+        shown += 1
+    if shown == 0:
+        session.console.write(f"{name} was never called.")
+    elif shown == MOST_LISTED:
+        session.console.write(f"(the first {MOST_LISTED}; 'events NUMBER' lists from a number on)")
+
+
+def _print_event(session: Session, number: int, text: str) -> None:
+    marker = "=>" if number == session.debugger.event else "  "
+    session.console.write(f"{marker}{number:6}  {text}")
+
+
+def _pattern(pattern: str) -> Callable[[str], bool]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"not a regular expression: {pattern!r} ({error})") from error
+    return lambda name: expression.search(name) is not None
+
+
+def _list_names(session: Session, names: list[str], what: str) -> None:
+    for name in names[:MOST_LISTED]:
+        session.console.write(f"  {plain(name)}")
+    if len(names) > MOST_LISTED:
+        session.console.write(f"  ({len(names) - MOST_LISTED} more; give a regular expression)")
+    if not names:
+        session.console.write(f"No {what}.")
+
+
+ROWS = (
+    Command("when", (), Group.PLACES, Complete.NOTHING, when, "", ("when",)),
+    Command(
+        "events", ("e",), Group.STATUS, Complete.NOTHING, events, "[NUMBER | NAME]",
+        ("events", "events 0", "events fd_write"),
+    ),
+    Command(
+        "info", ("i", "inf"), Group.STATUS, Complete.TOPIC, info, "[TOPIC]",
+        ("info", "info program", "info locals", "i b"), topics=tuple(TOPICS),
+    ),
+)  # fmt: skip

@@ -1,0 +1,20 @@
+"""The command table of the prompt: every command there is, in the order in which `help` lists them.
+
+May import the command modules of this package; it is what the session, `help`, completion and
+docs/commands.md read.
+"""
+
+from __future__ import annotations
+
+from ttd.cli.repl import code, data, motions, session_commands, stack, status, stops
+from ttd.cli.repl.command import Command
+
+TABLE: tuple[Command, ...] = (
+    *motions.ROWS,
+    *stops.ROWS,
+    *stack.ROWS,
+    *data.ROWS,
+    *code.ROWS,
+    *status.ROWS,
+    *session_commands.ROWS,
+)
