@@ -1,0 +1,38 @@
+"""Expressions over a stopped program: C's, without side effects. See docs/expressions.md.
+
+::
+
+    context = StateContext(state, debug, frame_number=0)
+    value = evaluate(parse("a->b[2].c"), context)
+    print(format_value(value))
+
+Backtraces are here too, since they show the values of arguments. May import base, `ttd.wasm` and
+`ttd.debuginfo`.
+"""
+
+from ttd.expr.backtrace import FrameDescription, backtrace, describe_frame, format_backtrace
+from ttd.expr.evaluate import Expression, Watchable, evaluate, lvalue_range, parse, parse_type
+from ttd.expr.format import FORMATS, Limits, check_format, describe_type, format_bytes, format_value
+from ttd.expr.values import Context, StateContext, TypedValue
+
+__all__ = [
+    "FORMATS",
+    "Context",
+    "Expression",
+    "FrameDescription",
+    "Limits",
+    "StateContext",
+    "TypedValue",
+    "Watchable",
+    "backtrace",
+    "check_format",
+    "describe_frame",
+    "describe_type",
+    "evaluate",
+    "format_backtrace",
+    "format_bytes",
+    "format_value",
+    "lvalue_range",
+    "parse",
+    "parse_type",
+]

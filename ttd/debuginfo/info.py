@@ -1,0 +1,441 @@
+"""`DebugInfo`: everything a debugger asks about a module's source: lines, functions, variables, types.
+
+May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ttd.debuginfo.lines import FunctionMap, LineTable, Row
+from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
+from ttd.debuginfo.sections import Problems, address_size, open_dwarf
+from ttd.debuginfo.typereader import TypeReader
+from ttd.debuginfo.types import AggregateType, Type
+from ttd.debuginfo.units import Entry, Unit, Units
+from ttd.types import Location
+from ttd.wasm.model import Module
+from ttd.wasm.typing import land
+
+if TYPE_CHECKING:
+    from ttd.wasm.names import Names
+
+_MAIN_SYMBOLS = ("main", "__main_argc_argv", "__original_main", "__main_void")
+"""What clang and wasi-libc call the function that the source calls main, by its signature and their age."""
+
+
+class DebugInfo:
+    """What is known about the source of `module`. Never raises for missing or damaged debug information.
+
+    All pcs are byte offsets in the module file. Without DWARF there are no lines, files, variables and
+    types; functions are then known by the names of the name section. Making one costs nothing; compile units
+    are read when they are first asked about.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self._problems = Problems()
+        self._scopes: dict[int, FunctionScope | None] = {}
+        self._starts: dict[int, frozenset[int]] = {}
+        self._addresses: dict[int, list[tuple[int, int, str]]] = {}
+
+    @property
+    def has_dwarf(self) -> bool:
+        """Whether there is any DWARF to read."""
+        return bool(self._units)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was found damaged so far, for people: one line each."""
+        return self._problems.messages
+
+    @cached_property
+    def address_size(self) -> int:
+        """Bytes of a pointer."""
+        return address_size(self.module)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the name section."""
+        from ttd.wasm.names import Names
+
+        return Names(self.module)
+
+    # --- lines ---
+
+    def location(self, pc: int) -> Location | None:
+        """The source line of the instruction at `pc`; None where there is none.
+
+        Code that the compiler attributes to no line (line 0) counts to the line before it in its function.
+        `Location.path` is the full path that the compiler wrote; `display_path` shortens it.
+        """
+        table = self._line_table(pc)
+        row = table.row_at(pc) if table is not None else None
+        if row is not None and table is not None and row.line == 0:
+            row = self._row_before(table, row)
+        return Location(row.path, row.line, row.column) if row is not None and row.path else None
+
+    def _row_before(self, table: LineTable, row: Row) -> Row | None:
+        function = self.module.function_at(row.start)
+        if function is None:
+            return None
+        rows = table.rows_between(function.code.start, row.start)
+        return next((earlier for earlier in reversed(rows) if earlier.line), None)
+
+    def pcs_for_line(self, file: str, line: int) -> tuple[int, list[int]]:
+        """(actual line, breakpoint pcs) for a line of the file whose path ends in `file`.
+
+        A line without code slides forward to the next that has some. One pc for each function that has the
+        line: the first of its code, but behind the prologue if the line is that of the function's opening.
+        The list is empty where neither the line nor a later one has code, or where the file is unknown (see
+        `find_files`); the actual line then is `line`.
+        """
+        paths = set(self.find_files(file))
+        rows = [row for path in paths for row in self._rows_of_file(path) if row.line >= line]
+        for actual in sorted({row.line for row in rows}):
+            pcs = self._first_pcs(row for row in rows if row.line == actual)
+            if pcs:
+                return actual, pcs
+        return line, []
+
+    def _first_pcs(self, rows: Iterable[Row]) -> list[int]:
+        first: dict[int, int] = {}
+        for row in rows:
+            function = self.module.function_at(row.start)
+            pc = self._landed(row)
+            if function is not None and pc is not None:
+                first[function.index] = min(pc, first.get(function.index, pc))
+        return sorted(max(pc, self.breakpoint_pc(function) or pc) for function, pc in first.items())
+
+    def _landed(self, row: Row) -> int | None:
+        """The first instruction of a row; None where the row covers structure markers only."""
+        function = self.module.function_at(row.start)
+        pc = land(function, row.start) if function is not None else None
+        return pc if pc is not None and pc < row.end else None
+
+    def _rows_of_file(self, path: str) -> Iterator[Row]:
+        for table in self._tables_by_path.get(path, ()):
+            for row in table.rows:
+                if row.path == path and row.line and row.is_stmt:
+                    yield row
+
+    def line_starts(self, function: int) -> frozenset[int]:
+        """The pcs in a function where a new source line starts: what `step` and `next` stop at.
+
+        They are instructions, no structure markers. Empty for a function without line information.
+        """
+        known = self._starts.get(function)
+        if known is None:
+            known = self._starts[function] = frozenset(self._line_starts(function))
+        return known
+
+    def _line_starts(self, function: int) -> Iterator[int]:
+        previous = ("", 0)
+        for row in self._rows_of_function(function):
+            pc = self._landed(row)
+            if not row.is_stmt or not row.line or pc is None:
+                continue
+            if (row.path, row.line) != previous:
+                yield pc
+            previous = (row.path, row.line)
+
+    def _rows_of_function(self, function: int) -> list[Row]:
+        body = self.module.functions[function].body
+        table = self._line_table(body.start) if body is not None else None
+        return table.rows_between(body.start, body.end) if table is not None and body is not None else []
+
+    def breakpoint_pc(self, function: int) -> int | None:
+        """Where a breakpoint on a function goes: behind its prologue; its first instruction without DWARF.
+
+        Where the line table does not mark the prologue's end, that is its second line, as in gdb. None for an
+        imported function, and for one without any instruction.
+        """
+        if self.module.functions[function].body is None:
+            return None
+        rows = [row for row in self._rows_of_function(function) if self._landed(row) is not None]
+        for row in rows:
+            if row.prologue_end:
+                return self._landed(row)
+        for row in rows[1:]:
+            if row.is_stmt and row.line not in (0, rows[0].line):
+                return self._landed(row)
+        return land(self.module.functions[function], self.module.functions[function].code.start)
+
+    def lines_with_code(self, path: str) -> frozenset[int]:
+        """The lines of a file (full path) that have code."""
+        return frozenset(row.line for row in self._rows_of_file(path))
+
+    def _line_table(self, pc: int) -> LineTable | None:
+        unit = self._unit(pc)
+        return unit.lines if unit is not None else None
+
+    def _unit(self, pc: int) -> Unit | None:
+        if self._units is None:
+            return None
+        return self._units.unit_at(pc - self.module.code_offset) or self._units.unit_with_row(pc)
+
+    # --- files ---
+
+    def files(self) -> list[str]:
+        """Full paths of all source files that have code or declarations, sorted."""
+        return sorted(self._tables_by_path)
+
+    def find_files(self, suffix: str) -> list[str]:
+        """The full paths that end in `suffix`, by whole path components (``queue.c``, ``src/queue.c``)."""
+        wanted = suffix.removeprefix("./")
+        return [path for path in self.files() if path == wanted or path.endswith("/" + wanted)]
+
+    def display_path(self, path: str) -> str:
+        """A short form of a full path for people: relative to the compilation directory where below it."""
+        directory = self._directories.get(path, "")
+        return path.removeprefix(directory.rstrip("/") + "/") if directory else path
+
+    @cached_property
+    def _tables_by_path(self) -> dict[str, list[LineTable]]:
+        tables: dict[str, list[LineTable]] = {}
+        for unit in self._all_units:
+            table = unit.lines
+            for path in dict.fromkeys(table.paths) if table is not None else ():
+                if table is not None:
+                    tables.setdefault(path, []).append(table)
+        return tables
+
+    @cached_property
+    def _directories(self) -> dict[str, str]:
+        """The compilation directory for each file."""
+        return {
+            path: unit.directory
+            for unit in self._all_units
+            if unit.lines is not None
+            for path in unit.lines.paths
+        }
+
+    # --- functions ---
+
+    def function_name(self, function: int) -> str:
+        """The function's name in its source, else in the name section, else ``func[12]``."""
+        scope = self._scope(function)
+        return (scope.name if scope is not None else "") or self.names.function(function)
+
+    def function_names(self) -> list[str]:
+        """Names to offer for completion, sorted: those of the name section, and ``main``."""
+        names = set(self._by_symbol)
+        if self._mains:
+            names.add("main")
+        return sorted(names)
+
+    def find_functions(self, name: str) -> list[int]:
+        """The functions called `name` (several, if static functions share a name), imports too.
+
+        Looks at the name section first, then at the names in the source: ``queue::push`` or ``push``.
+        """
+        found: Sequence[int] = self.functions_by_symbol(name)
+        if not found and self._may_occur(name.rpartition("::")[2]):
+            found = self._by_source_name.get(name, ())
+        return list(found)
+
+    def functions_by_symbol(self, name: str) -> list[int]:
+        """As `find_functions`, by the name section alone (and ``main``): quick in programs of any size."""
+        if name == "main" and self._mains:
+            return list(self._mains)
+        return list(self._by_symbol.get(name, ()))
+
+    @cached_property
+    def _by_symbol(self) -> dict[str, list[int]]:
+        result: dict[str, list[int]] = {}
+        for function in self.module.functions:
+            result.setdefault(self.names.function(function.index), []).append(function.index)
+        return result
+
+    @cached_property
+    def _mains(self) -> list[int]:
+        candidates = [index for symbol in _MAIN_SYMBOLS for index in self._by_symbol.get(symbol, ())]
+        return [index for index in candidates if self.function_name(index) == "main"]
+
+    @cached_property
+    def _by_source_name(self) -> dict[str, list[int]]:
+        result: dict[str, list[int]] = {}
+        for unit in self._all_units:
+            for index in unit.index.functions:
+                scope = self._scope(index)
+                name = scope.name if scope is not None else ""
+                for key in {name, name.rpartition("::")[2]} - {""}:
+                    result.setdefault(key, []).append(index)
+        return result
+
+    def function_location(self, function: int) -> Location | None:
+        """Where a function is declared."""
+        scope = self._scope(function)
+        return scope.location if scope is not None else None
+
+    def function_type(self, function: int) -> Type | None:
+        """Its type in the source."""
+        scope = self._scope(function)
+        return self._types.read(scope.entry) if scope is not None and self._types is not None else None
+
+    # --- variables ---
+
+    def parameters(self, function: int) -> list[Variable]:
+        """A function's parameters, in order."""
+        scope = self._scope(function)
+        return scope.parameters if scope is not None else []
+
+    def variables(self, function: int, pc: int) -> list[Variable]:
+        """Parameters and variables visible at `pc`, outermost scope first: of namesakes the last wins."""
+        scope = self._scope(function)
+        return scope.visible(pc - self.module.code_offset) if scope is not None else []
+
+    def globals_(self) -> list[Variable]:
+        """All global and file-static variables, of every compile unit. Reads them all."""
+        return [variable for unit in self._all_units for variable in self._globals_of(unit)]
+
+    def find_global(self, name: str, pc: int | None = None, near_only: bool = False) -> Variable | None:
+        """The global called `name`; that of the compile unit around `pc` first (`near_only`: no other)."""
+        if not self._may_occur(name.rpartition("::")[2]):
+            return None
+        for unit in self._units_from(pc, near_only):
+            for variable in self._globals_of(unit):
+                if variable.name == name:
+                    return variable
+        return None
+
+    def _globals_of(self, unit: Unit) -> Iterator[Variable]:
+        """Those that the unit defines: neither what it only declares nor what the linker dropped."""
+        if self._reader is None:
+            return
+        for entry in unit.index.variables:
+            attributes = entry.die.attributes
+            if "DW_AT_location" in attributes or "DW_AT_const_value" in attributes:
+                variable = self._reader.read(entry, unit)
+                if variable.name and variable.program.ranges:
+                    yield variable
+
+    def all_variables(self, function: int) -> list[Variable]:
+        """Every variable of a function, in whatever scope; outer ones first."""
+        scope = self._scope(function)
+        return scope.all if scope is not None else []
+
+    # --- symbols ---
+
+    def code_symbol(self, pc: int) -> str | None:
+        """``push+12``: the function that holds `pc`, and the bytes from its first instruction to there."""
+        function = self.module.function_at(pc)
+        if function is None:
+            return None
+        offset = pc - function.code.start
+        return self.function_name(function.index) + (f"+{offset}" if offset else "")
+
+    def symbol_at(self, address: int, pc: int | None = None) -> str | None:
+        """``table+8``: the global at a memory address, if the compile unit around `pc` has it.
+
+        Only that unit, so that printing a pointer does not read the debug information of the whole program.
+        """
+        unit = self._unit(pc) if pc is not None else None
+        if unit is None:
+            return None
+        for start, size, name in self._addresses_of(unit):
+            if start <= address < start + max(size, 1):
+                return name if address == start else f"{name}+{address - start}"
+        return None
+
+    def _addresses_of(self, unit: Unit) -> list[tuple[int, int, str]]:
+        """(address, size, name) of a unit's globals and of the static variables of its functions."""
+        known = self._addresses.get(unit.cu.cu_offset)
+        if known is None:
+            variables = list(self._globals_of(unit))
+            for function in unit.index.functions:
+                variables += [v for v in self.all_variables(function) if v.is_global]
+            known = [
+                (variable.fixed_address, variable.type.size or 0, variable.name)
+                for variable in variables
+                if variable.fixed_address is not None
+            ]
+            self._addresses[unit.cu.cu_offset] = known
+        return known
+
+    # --- types ---
+
+    def find_type(self, name: str, pc: int | None = None) -> Type | None:
+        """The type called ``node_t``, ``struct node``, ``enum color`` …; near `pc` first, complete first."""
+        if self._types is None or not self._may_occur(name.rpartition(" ")[2].rpartition("::")[2]):
+            return None
+        incomplete: Entry | None = None
+        for unit in self._units_from(pc):
+            entry = unit.index.types.get(name)
+            if entry is not None and not unit.index.is_declaration(name):
+                return self._types.read(entry)
+            incomplete = incomplete or entry
+        return self._types.read(incomplete) if incomplete is not None else None
+
+    def enumerator(
+        self, name: str, pc: int | None = None, near_only: bool = False
+    ) -> tuple[int, Type] | None:
+        """Value and type of an enumeration constant; near `pc` first (`near_only`: nowhere else)."""
+        if self._types is None or not self._may_occur(name):
+            return None
+        for unit in self._units_from(pc, near_only):
+            entry = unit.index.enumerators.get(name)
+            if entry is not None and entry.parent is not None:
+                return unit.enumerator_value(entry), self._types.read(entry.parent)
+        return None
+
+    def complete_type(self, type_: Type) -> Type:
+        """The definition of an aggregate that `type_`'s unit only declares; otherwise `type_` itself."""
+        if not isinstance(type_, AggregateType) or type_.size is not None or not type_.tag:
+            return type_
+        found = self.find_type(f"{type_.kind.value} {type_.tag}")
+        return found if found is not None else type_
+
+    # --- underneath ---
+
+    @cached_property
+    def _units(self) -> Units | None:
+        dwarf = self._problems.attempt("debug information", lambda: open_dwarf(self.module), None)
+        return Units(dwarf, self._functions, self._problems) if dwarf is not None else None
+
+    @cached_property
+    def _functions(self) -> FunctionMap:
+        return FunctionMap(self.module)
+
+    @property
+    def _all_units(self) -> Sequence[Unit]:
+        return self._units.all if self._units is not None else ()
+
+    def _units_from(self, pc: int | None, near_only: bool = False) -> Iterator[Unit]:
+        """All units, beginning with that of `pc` (`near_only`: that one only)."""
+        near = self._unit(pc) if pc is not None else None
+        if near is not None:
+            yield near
+        if not near_only:
+            yield from (unit for unit in self._all_units if unit is not near)
+
+    @cached_property
+    def _types(self) -> TypeReader | None:
+        return TypeReader(self._units, self.address_size) if self._units is not None else None
+
+    @cached_property
+    def _reader(self) -> VariableReader | None:
+        if self._types is None:
+            return None
+        return VariableReader(self._types, self.module.code_offset, self.address_size)
+
+    def _scope(self, function: int) -> FunctionScope | None:
+        if function not in self._scopes:
+            self._scopes[function] = self._find_scope(function)
+        return self._scopes[function]
+
+    def _find_scope(self, function: int) -> FunctionScope | None:
+        body = self.module.functions[function].body
+        unit = self._unit(body.start) if body is not None else None
+        entry = unit.index.functions.get(function) if unit is not None else None
+        if unit is None or entry is None or self._reader is None:
+            return None
+        return FunctionScope(function, entry, unit, self._reader)
+
+    def _may_occur(self, name: str) -> bool:
+        """Whether the debug information has `name` as a string at all: saves reading it all for a typo."""
+        text = name.encode() + b"\0"
+        sections = (self.module.custom(".debug_str"), self.module.custom(".debug_info"))
+        return any(section is not None and text in section.data for section in sections)

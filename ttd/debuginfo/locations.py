@@ -1,0 +1,333 @@
+"""Where variables are: DWARF location expressions (DWARF 5, 2.5 and 2.6), with WebAssembly's places.
+
+A location is first compiled: for each range of pcs a tuple of operations. Evaluating one against a stopped
+machine gives a `Place`. WebAssembly adds one operation, DW_OP_WASM_location, which names a local, a global
+or an operand (https://yurydelendik.github.io/webassembly-dwarf/). LLVM writes the frame base of a function
+with a stack frame as the local that holds the frame's address; variables are then offsets from it in linear
+memory.
+
+May import base and pyelftools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from ttd.errors import ExpressionError
+from ttd.state import Frame
+from ttd.types import Value
+
+
+class Machine(Protocol):
+    """What a location expression may look at: one frame of a stopped program, its globals and memory."""
+
+    @property
+    def frame(self) -> Frame | None:
+        """The selected frame; None where the program has none."""
+        ...
+
+    @property
+    def globals(self) -> Sequence[Value]: ...
+
+    def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
+        """Bytes [address, address + length); ExpressionError where not all of it is inside the memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """The object lies in linear memory, from `address` on."""
+
+    address: int
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate:
+    """The object has no address: its bytes are known (it is in a WebAssembly local, say, or a constant).
+
+    `data` may be longer than the object (a char in a 32-bit local): the first bytes are its.
+    """
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The object cannot be found here; `reason` is such as ``optimized out``."""
+
+    reason: str
+
+
+Place: TypeAlias = "InMemory | Immediate | Unavailable"
+OPTIMIZED_OUT = Unavailable("optimized out")
+
+Operation: TypeAlias = "tuple[str, tuple[int | bytes, ...]]"
+"""A DWARF operation: its name without ``DW_OP_``, its arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocationRange:
+    """Operations that hold for pcs in [start, end)."""
+
+    start: int
+    end: int
+    operations: tuple[Operation, ...]
+
+
+ALWAYS = (0, 1 << 64)
+
+
+@dataclass(frozen=True, slots=True)
+class LocationProgram:
+    """A compiled location: of a variable, or the frame base of a function. No ranges: optimised out."""
+
+    ranges: tuple[LocationRange, ...]
+
+    def at(self, pc: int) -> tuple[Operation, ...] | None:
+        """The operations that hold at `pc` (a byte offset in the module file)."""
+        for entry in self.ranges:
+            if entry.start <= pc < entry.end:
+                return entry.operations
+        return None
+
+
+MAX_STEPS = 10_000
+"""Operations that one evaluation may perform: DW_OP_skip and DW_OP_bra can loop."""
+
+
+class _Damaged(Exception):
+    """The expression is malformed, or uses what has no meaning in WebAssembly."""
+
+
+def locate(
+    program: LocationProgram, frame_base: LocationProgram | None, machine: Machine, size: int = 4
+) -> Place:
+    """Where the object described by `program` is. `size` is that of an address in bytes.
+
+    Where the selected frame has no pc (no frame at all), only locations that hold everywhere can be found.
+    """
+    frame = machine.frame
+    operations = program.at(frame.pc if frame is not None else 0)
+    if operations is None:
+        return OPTIMIZED_OUT
+    try:
+        return _Evaluation(machine, frame_base, size).run(operations)
+    except (_Damaged, ExpressionError) as error:
+        return Unavailable(str(error))
+
+
+class _Evaluation:
+    """One evaluation: DWARF's stack machine. Numbers on its stack are unsigned, of the size of an address."""
+
+    def __init__(self, machine: Machine, frame_base: LocationProgram | None, size: int) -> None:
+        self.machine = machine
+        self.frame_base = frame_base
+        self.size = size
+        self.mask = (1 << 8 * size) - 1
+        self.stack: list[int] = []
+        self.value: bytes | None = None
+        """The bytes of the object, where the expression has said what they are rather than where."""
+        self.pieces: list[bytes] = []
+        self.in_pieces = False
+
+    def run(self, operations: Sequence[Operation]) -> Place:
+        steps, at = 0, 0
+        while at < len(operations):
+            name, arguments = operations[at]
+            at += 1
+            steps += 1
+            if steps > MAX_STEPS:
+                raise _Damaged("endless location expression")
+            jump = self._perform(name, arguments)
+            if jump is not None:
+                at = jump
+        if self.in_pieces:
+            return Immediate(b"".join(self.pieces))
+        if self.value is not None:
+            return Immediate(self.value)
+        return InMemory(self.pop()) if self.stack else OPTIMIZED_OUT
+
+    def pop(self) -> int:
+        if not self.stack:
+            raise _Damaged("location expression without operands")
+        return self.stack.pop()
+
+    def push(self, number: int) -> None:
+        self.value = None
+        if len(self.stack) > 1000:
+            raise _Damaged("location expression too deep")
+        self.stack.append(number & self.mask)
+
+    def signed(self, number: int) -> int:
+        return number - self.mask - 1 if number > self.mask >> 1 else number
+
+    def _perform(self, name: str, arguments: tuple[int | bytes, ...]) -> int | None:
+        """Perform one operation; the number of the next one where it jumps."""
+        if name in _BINARY:
+            right, left = self.pop(), self.pop()
+            self.push(_BINARY[name](self, left, right))
+        elif name in _SIMPLE:
+            _SIMPLE[name](self)
+        elif name in _WITH_NUMBER:
+            _WITH_NUMBER[name](self, _number(arguments, 0))
+        elif name in ("skip", "bra"):
+            if name == "skip" or self.pop():
+                return _number(arguments, 0)
+        elif name == "WASM_location":
+            self._wasm_location(_number(arguments, 0), _number(arguments, 1))
+        elif name == "implicit_value" and arguments and isinstance(arguments[0], bytes):
+            self.value = arguments[0]
+        elif name.startswith("lit") and name[3:].isdigit():
+            self.push(int(name[3:]))
+        else:
+            raise _Damaged(f"location uses DW_OP_{name}")
+        return None
+
+    def _wasm_location(self, kind: int, index: int) -> None:
+        """Kinds: 0 local, 1 and 3 global, 2 operand."""
+        frame = self.machine.frame
+        values: Sequence[Value] = self.machine.globals
+        if kind in (0, 2):
+            if frame is None:
+                raise _Damaged("no frame")
+            values = frame.locals if kind == 0 else frame.operands
+        value = values[index] if index < len(values) else None
+        if not isinstance(value, int):
+            raise _Damaged("optimized out")
+        self.push(value)
+        self.value = value.to_bytes(
+            16, "little"
+        )  # until something else is done with it, it is the object itself
+
+    def stack_value(self) -> None:
+        if self.value is None:
+            self.value = self.pop().to_bytes(self.size, "little")
+
+    def fbreg(self, offset: int) -> None:
+        if self.frame_base is None or self.machine.frame is None:
+            raise _Damaged("no frame")
+        base = locate(self.frame_base, None, self.machine, self.size)
+        if isinstance(base, Immediate):
+            self.push(int.from_bytes(base.data[: self.size], "little") + offset)
+        elif isinstance(base, InMemory):
+            self.push(base.address + offset)
+        else:
+            raise _Damaged(base.reason)
+
+    def deref(self, length: int) -> None:
+        if not 0 < length <= 8:
+            raise _Damaged("location dereferences an odd size")
+        self.push(int.from_bytes(self.machine.read_memory(self.pop(), length), "little"))
+
+    def pick(self, index: int) -> None:
+        if not 0 <= index < len(self.stack):
+            raise _Damaged("location expression without operands")
+        self.push(self.stack[-1 - index])
+
+    def piece(self, length: int) -> None:
+        """The next `length` bytes of the object are what was just described."""
+        if not 0 <= length <= 1 << 20:
+            raise _Damaged("oversized piece")
+        if self.value is not None:
+            data = self.value[:length].ljust(length, b"\0")
+        elif self.stack:
+            data = self.machine.read_memory(self.pop(), length)
+        else:
+            raise _Damaged("partly optimized out")
+        self.in_pieces = True
+        self.pieces.append(data)
+        self.stack.clear()
+        self.value = None
+
+    def rotate(self) -> None:
+        first, second, third = self.pop(), self.pop(), self.pop()
+        for number in (first, third, second):
+            self.push(number)
+
+    def swap(self) -> None:
+        first, second = self.pop(), self.pop()
+        self.push(first)
+        self.push(second)
+
+    def drop(self) -> None:
+        self.pop()
+        self.value = None
+
+    def convert(self, _type: int) -> None:
+        """Typed values: numbers are masked to the size of an address anyway."""
+
+    def divide(self, left: int, right: int) -> int:
+        if right == 0:
+            raise _Damaged("location divides by zero")
+        quotient = abs(self.signed(left)) // abs(self.signed(right))
+        return quotient if (self.signed(left) < 0) == (self.signed(right) < 0) else -quotient
+
+    def modulo(self, left: int, right: int) -> int:
+        if right == 0:
+            raise _Damaged("location divides by zero")
+        return left % right
+
+
+def _number(arguments: tuple[int | bytes, ...], index: int) -> int:
+    value = arguments[index] if index < len(arguments) else None
+    if not isinstance(value, int):
+        raise _Damaged("malformed location expression")
+    return value
+
+
+def _shift(number: int) -> int:
+    return min(number, 128)
+
+
+_BINARY: dict[str, Callable[[_Evaluation, int, int], int]] = {
+    "plus": lambda e, a, b: a + b,
+    "minus": lambda e, a, b: a - b,
+    "mul": lambda e, a, b: a * b,
+    "div": lambda e, a, b: e.divide(a, b),
+    "mod": lambda e, a, b: e.modulo(a, b),
+    "and": lambda e, a, b: a & b,
+    "or": lambda e, a, b: a | b,
+    "xor": lambda e, a, b: a ^ b,
+    "shl": lambda e, a, b: a << _shift(b),
+    "shr": lambda e, a, b: a >> _shift(b),
+    "shra": lambda e, a, b: e.signed(a) >> _shift(b),
+    "eq": lambda e, a, b: int(e.signed(a) == e.signed(b)),
+    "ne": lambda e, a, b: int(e.signed(a) != e.signed(b)),
+    "lt": lambda e, a, b: int(e.signed(a) < e.signed(b)),
+    "le": lambda e, a, b: int(e.signed(a) <= e.signed(b)),
+    "gt": lambda e, a, b: int(e.signed(a) > e.signed(b)),
+    "ge": lambda e, a, b: int(e.signed(a) >= e.signed(b)),
+}
+
+_SIMPLE: dict[str, Callable[[_Evaluation], None]] = {
+    "nop": lambda e: None,
+    "dup": lambda e: e.pick(0),
+    "over": lambda e: e.pick(1),
+    "drop": lambda e: e.drop(),
+    "swap": _Evaluation.swap,
+    "rot": _Evaluation.rotate,
+    "deref": lambda e: e.deref(e.size),
+    "stack_value": _Evaluation.stack_value,
+    "neg": lambda e: e.push(-e.pop()),
+    "not": lambda e: e.push(~e.pop()),
+    "abs": lambda e: e.push(abs(e.signed(e.pop()))),
+    "GNU_push_tls_address": lambda e: None,
+    "form_tls_address": lambda e: None,
+}
+
+_WITH_NUMBER: dict[str, Callable[[_Evaluation, int], None]] = {
+    **dict.fromkeys(
+        ("addr", "const1u", "const1s", "const2u", "const2s", "const4u", "const4s", "const8u", "const8s",
+         "constu", "consts"),
+        _Evaluation.push,
+    ),
+    "plus_uconst": lambda e, n: e.push(e.pop() + n),
+    "fbreg": _Evaluation.fbreg,
+    "deref_size": _Evaluation.deref,
+    "pick": _Evaluation.pick,
+    "piece": _Evaluation.piece,
+    "convert": _Evaluation.convert,
+}  # fmt: skip

@@ -1,0 +1,285 @@
+"""Functions and their scopes: which variables are visible where, and how to find them.
+
+May import base and pyelftools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ttd.debuginfo.locations import (
+    ALWAYS,
+    LocationProgram,
+    LocationRange,
+    Machine,
+    Operation,
+    Place,
+    locate,
+)
+from ttd.debuginfo.typereader import TypeReader
+from ttd.debuginfo.types import Type
+from ttd.debuginfo.units import Entry, Unit, number_of, qualified_name, text_of
+from ttd.types import Location
+
+if TYPE_CHECKING:
+    from elftools.dwarf.dwarf_expr import DWARFExprOp
+
+_VARIABLES = ("DW_TAG_variable", "DW_TAG_formal_parameter")
+_BLOCKS = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
+MAX_DEPTH = 200
+"""Nested blocks that are looked into."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A variable or parameter of the source. `depth` counts nested blocks: 0 is the function's own scope."""
+
+    name: str
+    type: Type
+    is_parameter: bool
+    depth: int
+    location: Location | None
+    """Where it is declared."""
+    is_global: bool
+    """Whether it is the same object in every frame: a global, or static."""
+    program: LocationProgram = field(repr=False)
+    frame_base: LocationProgram | None = field(repr=False)
+    address_size: int = 4
+
+    @property
+    def fixed_address(self) -> int | None:
+        """Its address in memory if that is the same always, as a global's is."""
+        operations = self.program.ranges[0].operations if len(self.program.ranges) == 1 else ()
+        if len(operations) == 1 and operations[0][0] == "addr":
+            address = operations[0][1][0]
+            return address if isinstance(address, int) else None
+        return None
+
+    def locate(self, machine: Machine) -> Place:
+        """Where it is now, in the machine's selected frame. Never raises: `Unavailable` says why not."""
+        return locate(self.program, self.frame_base, machine, self.address_size)
+
+
+class VariableReader:
+    """Makes `Variable`s out of entries, once for each."""
+
+    def __init__(self, types: TypeReader, code_offset: int, address_size: int) -> None:
+        self._types = types
+        self._code_offset = code_offset
+        self._address_size = address_size
+        self._known: dict[int, Variable] = {}
+
+    def read(
+        self, entry: Entry, unit: Unit, function: FunctionScope | None = None, depth: int = 0
+    ) -> Variable:
+        """The variable that `entry` describes, in a function's scope or (None) outside functions."""
+        known = self._known.get(entry.die.offset)
+        if known is None:
+            known = self._known[entry.die.offset] = self._make(entry, unit, function, depth)
+        return known
+
+    def _make(self, entry: Entry, unit: Unit, function: FunctionScope | None, depth: int) -> Variable:
+        problems = unit.units.problems
+        what = f"variable at {entry.die.offset:#x}"
+        program = problems.attempt(
+            what, lambda: self.program(entry, "DW_AT_location", unit), LocationProgram(())
+        )
+        if self._was_stripped(program):
+            program = LocationProgram(())
+        fixed = bool(program.ranges) and all(_is_fixed(part.operations) for part in program.ranges)
+        return Variable(
+            name=self.attribute_text(entry, "DW_AT_name") if function else self._global_name(entry),
+            type=self._types.type_of(entry),
+            is_parameter=entry.tag == "DW_TAG_formal_parameter",
+            depth=depth,
+            location=problems.attempt(what, lambda: self.declaration(entry, unit), None),
+            is_global=function is None or fixed,
+            program=program,
+            frame_base=function.frame_base if function is not None else None,
+            address_size=self._address_size,
+        )
+
+    def _was_stripped(self, program: LocationProgram) -> bool:
+        """Whether it has the address or global that the linker gives to what it dropped: all ones, or one less."""
+        last = (1 << 8 * self._address_size) - 2
+        for part in program.ranges:
+            for name, arguments in part.operations:
+                number = arguments[-1] if name in ("addr", "WASM_location") else 0
+                if isinstance(number, int) and number >= (last if name == "addr" else 0xFFFFFFFE):
+                    return True
+        return False
+
+    def _global_name(self, entry: Entry) -> str:
+        origin = self._types.referred(entry, "DW_AT_specification")
+        return qualified_name(origin if origin is not None else entry)
+
+    def attribute_text(self, entry: Entry, attribute: str) -> str:
+        """A string attribute of the entry, or of the one that it completes or is a copy of."""
+        holder = self._holder(entry, attribute)
+        return text_of(holder.die, attribute) if holder is not None else ""
+
+    def _holder(self, entry: Entry, attribute: str) -> Entry | None:
+        found: Entry | None = entry
+        for _ in range(8):
+            if found is None or attribute in found.die.attributes:
+                return found
+            found = self._types.referred(found, "DW_AT_abstract_origin") or self._types.referred(
+                found, "DW_AT_specification"
+            )
+        return None
+
+    def declaration(self, entry: Entry, unit: Unit) -> Location | None:
+        """Where `entry` is declared."""
+        holder = self._holder(entry, "DW_AT_decl_line")
+        line = number_of(holder.die, "DW_AT_decl_line") if holder is not None else None
+        if holder is None or line is None or unit.lines is None:
+            return None
+        path = unit.lines.path(number_of(holder.die, "DW_AT_decl_file") or 0)
+        return Location(path, line) if path else None
+
+    def program(self, entry: Entry, attribute: str, unit: Unit) -> LocationProgram:
+        """Compile a location attribute. Raises whatever pyelftools raises for damage."""
+        from elftools.dwarf.locationlists import BaseAddressEntry, LocationEntry, LocationExpr, LocationParser
+
+        constant = entry.die.attributes.get("DW_AT_const_value") if attribute == "DW_AT_location" else None
+        if attribute not in entry.die.attributes:
+            return _constant(constant.value) if constant is not None else LocationProgram(())
+        parser = LocationParser(unit.units.location_lists)
+        location = parser.parse_from_attribute(entry.die.attributes[attribute], unit.version, entry.die)
+        if isinstance(location, LocationExpr):
+            return LocationProgram((LocationRange(*ALWAYS, self._compile(location.loc_expr, unit)),))
+        base, ranges = unit.low_pc, []
+        for part in location:
+            if isinstance(part, BaseAddressEntry):
+                base = part.base_address
+            elif isinstance(part, LocationEntry):
+                shift = self._code_offset + (0 if part.is_absolute else base)
+                operations = self._compile(part.loc_expr, unit)
+                ranges.append(LocationRange(part.begin_offset + shift, part.end_offset + shift, operations))
+        return LocationProgram(tuple(ranges))
+
+    def _compile(self, expression: list[int], unit: Unit) -> tuple[Operation, ...]:
+        from elftools.dwarf.dwarf_expr import DWARFExprParser
+
+        operations = DWARFExprParser(unit.cu.structs).parse_expr(bytes(expression))
+        numbers = {operation.offset: number for number, operation in enumerate(operations)}
+        numbers[len(expression)] = len(operations)
+        return tuple(_operation(operation, numbers, unit) for operation in operations)
+
+
+def _operation(operation: DWARFExprOp, numbers: dict[int, int], unit: Unit) -> Operation:
+    name = operation.op_name.removeprefix("DW_OP_")
+    first = operation.args[0] if operation.args else 0
+    if name in ("addrx", "constx", "GNU_addr_index", "GNU_const_index"):
+        return "addr", (unit.units.dwarf.get_addr(unit.cu, int(first)),)
+    if name in ("skip", "bra"):  # bytes from behind the operation (3 long) become the number of an operation
+        return name, (numbers[operation.offset + 3 + int(first)],)
+    return name, tuple(_argument(item) for item in operation.args)
+
+
+def _argument(item: object) -> int | bytes:
+    """A number or a block; nested expressions belong to operations that are not evaluated anyway."""
+    if isinstance(item, list) and all(type(byte) is int for byte in item):
+        return bytes(item)
+    return item if isinstance(item, int) else 0
+
+
+def _constant(value: object) -> LocationProgram:
+    """DW_AT_const_value: the variable has no place, only this value."""
+    if isinstance(value, int):
+        data = (value & (1 << 128) - 1).to_bytes(16, "little")
+    elif isinstance(value, bytes):
+        data = value + b"\0"
+    else:
+        data = bytes(value) if isinstance(value, list) else b""
+    return LocationProgram((LocationRange(*ALWAYS, (("implicit_value", (data,)),)),))
+
+
+def _is_fixed(operations: tuple[Operation, ...]) -> bool:
+    """Whether a location is the same in every frame: an address, or a constant."""
+    return bool(operations) and not any(name in ("fbreg", "WASM_location") for name, _ in operations)
+
+
+class FunctionScope:
+    """A function with code: its entry, frame base and the variables in its scopes."""
+
+    def __init__(self, index: int, entry: Entry, unit: Unit, variables: VariableReader) -> None:
+        self.index = index
+        self.entry = entry
+        self.unit = unit
+        self._reader = variables
+
+    @cached_property
+    def name(self) -> str:
+        """Its name, qualified by namespaces and classes; "" where it has none."""
+        name = self._reader.attribute_text(self.entry, "DW_AT_name")
+        holder = self._reader._holder(self.entry, "DW_AT_name")
+        return qualified_name(holder) if name and holder is not None else ""
+
+    @cached_property
+    def location(self) -> Location | None:
+        """Where it is declared."""
+        return self.unit.units.problems.attempt(
+            f"declaration of {self.name}", lambda: self._reader.declaration(self.entry, self.unit), None
+        )
+
+    @cached_property
+    def frame_base(self) -> LocationProgram | None:
+        """What DW_OP_fbreg counts from."""
+        if "DW_AT_frame_base" not in self.entry.die.attributes:
+            return None
+        return self.unit.units.problems.attempt(
+            f"frame base of {self.name}",
+            lambda: self._reader.program(self.entry, "DW_AT_frame_base", self.unit),
+            None,
+        )
+
+    @cached_property
+    def parameters(self) -> list[Variable]:
+        """Its parameters, in order."""
+        return [variable for variable in self._variables(self.entry, 0) if variable.is_parameter]
+
+    @cached_property
+    def all(self) -> list[Variable]:
+        """The variables of all its scopes, outer ones first."""
+        result: list[Variable] = []
+        scopes = [(self.entry, 0)]
+        while scopes:
+            scope, depth = scopes.pop(0)
+            result += self._variables(scope, depth)
+            if depth < MAX_DEPTH:
+                scopes += [(child, depth + 1) for child in scope.children if child.tag in _BLOCKS]
+        return result
+
+    def visible(self, address: int) -> list[Variable]:
+        """The variables visible at a DWARF address, outermost scope first."""
+        result: list[Variable] = []
+        scope: Entry | None = self.entry
+        for depth in range(MAX_DEPTH):
+            if scope is None:
+                break
+            result += self._variables(scope, depth)
+            scope = self._block_at(scope, address)
+        return result
+
+    def _block_at(self, scope: Entry, address: int) -> Entry | None:
+        for child in scope.children:
+            if child.tag in _BLOCKS and any(low <= address < high for low, high in self._ranges(child)):
+                return child
+        return None
+
+    def _ranges(self, entry: Entry) -> list[tuple[int, int]]:
+        return self.unit.units.problems.attempt(
+            f"ranges at {entry.die.offset:#x}", lambda: self.unit.ranges_of(entry.die), []
+        )
+
+    def _variables(self, scope: Entry, depth: int) -> list[Variable]:
+        return [variable for variable in self._read(scope, depth) if variable.name]
+
+    def _read(self, scope: Entry, depth: int) -> Iterator[Variable]:
+        for child in scope.children:
+            if child.tag in _VARIABLES and "DW_AT_declaration" not in child.die.attributes:
+                yield self._reader.read(child, self.unit, self, depth)

@@ -1,0 +1,545 @@
+"""Evaluation of expression trees against a stopped program.
+
+May import base, `ttd.wasm`, `ttd.debuginfo` and this package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ttd.debuginfo.scopes import Variable
+from ttd.debuginfo.types import ArrayType, BaseType, EnumType, FunctionType, PointerType, Type, VoidType
+from ttd.errors import ExpressionError
+from ttd.expr.ctypes import (
+    CODE_OFFSET,
+    WIDE,
+    basic_type,
+    common_type,
+    number_type,
+    promote,
+    wrap,
+    write_number,
+)
+from ttd.expr.parser import parse_tree, parse_type_name
+from ttd.expr.syntax import (
+    Binary,
+    Cast,
+    Conditional,
+    Index,
+    MemberAccess,
+    Name,
+    Node,
+    Number,
+    SizeOf,
+    Special,
+    TypeName,
+    Unary,
+)
+from ttd.expr.values import Context, TypedValue
+from ttd.types import Value
+from ttd.wasm.model import ValType
+
+N = TypeVar("N", int, float)
+
+MAX_ELEMENTS = 1 << 24
+"""Elements that ``@`` may ask for."""
+
+_WASM_TYPES = {ValType.I32: "int", ValType.I64: "long long", ValType.F32: "float", ValType.F64: "double"}
+
+_COMPARISONS: dict[str, Callable[[int | float, int | float], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+_INTEGER_ONLY: dict[str, Callable[[int, int], int]] = {
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+}
+
+
+class Evaluator:
+    """Evaluates trees in one context. Memory is read as late as can be, so ``sizeof *p`` reads nothing at p."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._debug = context.debug
+        self._size = context.debug.address_size
+
+    # --- names ---
+
+    @property
+    def _pc(self) -> int | None:
+        return self._context.frame.pc if self._context.frame is not None else None
+
+    def _visible(self) -> list[Variable]:
+        frame = self._context.frame
+        return self._debug.variables(frame.function, frame.pc) if frame is not None else []
+
+    def find_variable(self, name: str) -> Variable | None:
+        """The variable that `name` means here: innermost scope first, then globals."""
+        return self._local(name) or self._debug.find_global(name.removeprefix("::"), self._pc)
+
+    def _local(self, name: str) -> Variable | None:
+        return next((variable for variable in reversed(self._visible()) if variable.name == name), None)
+
+    def _name(self, node: Name) -> TypedValue:
+        # C's order, but that a function's symbol comes before the names of other units: those of one program
+        # can hardly clash, and looking through all units takes time.
+        name = node.name.removeprefix("::")
+        for found in (self._local(name), self._debug.find_global(name, self._pc, near_only=True)):
+            if found is not None:
+                return TypedValue.of_variable(found, self._context)
+        value = (
+            self._enumerator(name, near_only=True)
+            or self._function(self._debug.functions_by_symbol(name))
+            or self._global(name)
+            or self._enumerator(name, near_only=False)
+            or self._static_of_function(name)
+            or self._function(self._debug.find_functions(name))
+        )
+        if value is None:
+            raise ExpressionError(self._unknown(name), node.column)
+        return value
+
+    def _enumerator(self, name: str, near_only: bool) -> TypedValue | None:
+        constant = self._debug.enumerator(name, self._pc, near_only)
+        return self._immediate(constant[1], constant[0]) if constant is not None else None
+
+    def _global(self, name: str) -> TypedValue | None:
+        variable = self._debug.find_global(name, self._pc)
+        return TypedValue.of_variable(variable, self._context) if variable is not None else None
+
+    def _function(self, candidates: Sequence[int]) -> TypedValue | None:
+        if not candidates:
+            return None
+        type_ = self._debug.function_type(candidates[0]) or FunctionType(number_type("int"), None)
+        return TypedValue(type_, self._context, function=candidates[0])
+
+    def _static_of_function(self, name: str) -> TypedValue | None:
+        """``function::variable``: a static variable of a function, wherever the program stands."""
+        function, _, variable_name = name.rpartition("::")
+        for index in self._debug.find_functions(function) if function else ():
+            for variable in self._debug.all_variables(index):
+                if variable.name == variable_name and variable.is_global:
+                    return TypedValue.of_variable(variable, self._context)
+        return None
+
+    def _unknown(self, name: str) -> str:
+        if not self._debug.has_dwarf:
+            return f"no symbol {name!r}: the module has no debug information (build it with -g)"
+        known = {variable.name for variable in self._visible()}
+        close = difflib.get_close_matches(name, known, n=1)
+        return f"no symbol {name!r} in the current context" + (
+            f"; did you mean {close[0]!r}?" if close else ""
+        )
+
+    def _special(self, node: Special) -> TypedValue:
+        name = node.name
+        frame = self._context.frame
+        for prefix, values in (("local", frame and frame.locals), ("global", self._context.globals),
+                               ("operand", frame and frame.operands)):  # fmt: skip
+            number = name if prefix == "local" and name.isdecimal() else name.removeprefix(prefix)
+            if number.isdecimal() and (number != name or prefix == "local"):
+                return self._wasm_value(node, prefix, values or [], int(number))
+        if name == "pc" and frame is not None:
+            return self._immediate(CODE_OFFSET, frame.pc)
+        value = self._context.special(name)
+        if value is None:
+            raise ExpressionError(f"there is no ${name} here", node.column)
+        return self._immediate(number_type("long long"), value)
+
+    def _wasm_value(self, node: Special, kind: str, values: Sequence[Value], index: int) -> TypedValue:
+        if index >= len(values):
+            raise ExpressionError(f"there is no {kind} {index} here ({len(values)} in all)", node.column)
+        value = values[index]
+        type_ = self._wasm_type(kind, index)
+        if not isinstance(value, int):
+            return TypedValue(
+                type_, self._context, unavailable="null reference" if value is None else "exception"
+            )
+        size = type_.byte_size
+        if value >> (8 * size):
+            type_ = WIDE
+        return TypedValue(type_, self._context, immediate=value.to_bytes(type_.byte_size, "little"))
+
+    def _wasm_type(self, kind: str, index: int) -> BaseType:
+        frame, module = self._context.frame, self._debug.module
+        types: tuple[ValType, ...] = ()
+        if kind == "local" and frame is not None:
+            types = module.functions[frame.function].local_types
+        elif kind == "global":
+            types = tuple(entry.type.type for entry in module.globals)
+        if index < len(types):
+            return WIDE if types[index] is ValType.V128 else number_type(_WASM_TYPES.get(types[index], "int"))
+        return number_type("unsigned long long")
+
+    # --- types ---
+
+    def type_named(self, name: TypeName) -> Type:
+        """The type that is written so; raises ExpressionError where the program has none of that name."""
+        type_ = basic_type(name.base, self._size) or self._debug.find_type(name.base, self._pc)
+        if type_ is None:
+            raise ExpressionError(f"no type {name.base!r} in the program", name.column)
+        for derivation in name.derivations:
+            if isinstance(derivation, int):
+                type_ = ArrayType(type_, derivation)
+            else:
+                type_ = PointerType(type_, self._size)
+        return type_
+
+    def is_type(self, name: str) -> bool:
+        """Whether `name`, standing alone, means a type rather than a variable."""
+        return self.find_variable(name) is None and self._debug.find_type(name, self._pc) is not None
+
+    # --- expressions ---
+
+    def evaluate(self, node: Node) -> TypedValue:
+        """The value of a tree; raises ExpressionError."""
+        return _HANDLERS[type(node)](self, node)
+
+    def _immediate(self, type_: Type, value: int | float) -> TypedValue:
+        stripped = type_.strip()
+        if isinstance(stripped, BaseType):
+            data = write_number(stripped, value)
+        else:
+            size = type_.size or self._size
+            data = (int(value) & (1 << 8 * size) - 1).to_bytes(size, "little")
+        return TypedValue(type_, self._context, immediate=data)
+
+    def _int(self, value: int | bool) -> TypedValue:
+        return self._immediate(number_type("int"), int(value))
+
+    def _number(self, node: Number) -> TypedValue:
+        return self._immediate(number_type(node.type, self._size), node.value)
+
+    def _unary(self, node: Unary) -> TypedValue:
+        operand = self.evaluate(node.operand)
+        if node.operator == "*":
+            return self._dereference(operand, node)
+        if node.operator == "&":
+            return self._address_of(operand, node)
+        if node.operator == "!":
+            return self._int(not operand.is_true())
+        type_ = promote(self._arithmetic(operand, node), self._size)
+        value = operand.number()
+        if node.operator == "~":
+            if isinstance(value, float):
+                raise ExpressionError("~ needs an integer", node.column)
+            return self._immediate(type_, ~value)
+        return self._immediate(type_, -value if node.operator == "-" else value)
+
+    def _dereference(self, operand: TypedValue, node: Unary) -> TypedValue:
+        stripped = operand.type.strip()
+        if isinstance(stripped, BaseType) and stripped.is_integer:  # as gdb: *4096 is the int at that address
+            return TypedValue(number_type("int"), self._context, operand.as_int())
+        if isinstance(stripped, PointerType) and isinstance(stripped.target.strip(), VoidType):
+            raise ExpressionError("a void * cannot be dereferenced; cast it first", node.column)
+        return operand.dereference()
+
+    def _address_of(self, operand: TypedValue, node: Unary) -> TypedValue:
+        if operand.bit_size is not None:
+            raise ExpressionError("a bit field has no address", node.column)
+        if isinstance(operand.type.strip(), FunctionType) and operand.function is not None:
+            return self._immediate(PointerType(operand.type, self._size), operand.table_index())
+        if operand.address is None:
+            reason = operand.unavailable or "it is not in memory"
+            raise ExpressionError(f"the operand of & has no address: {reason}", node.column)
+        return self._immediate(PointerType(operand.type, self._size), operand.address)
+
+    def _arithmetic(self, operand: TypedValue, node: Unary | Binary) -> BaseType:
+        """The type in which `operand` takes part in arithmetic."""
+        stripped = operand.type.strip()
+        if isinstance(stripped, EnumType):
+            size = {8: "long long", 4: "int"}.get(stripped.byte_size, "int")
+            return number_type(size if stripped.is_signed or stripped.byte_size < 4 else f"unsigned {size}")
+        if isinstance(stripped, PointerType | ArrayType | FunctionType):
+            return number_type("unsigned long", self._size)
+        if isinstance(stripped, BaseType) and (stripped.is_integer or stripped.is_float):
+            return stripped
+        raise ExpressionError(
+            f"{node.operator} does not apply to a value of type {operand.type}", node.column
+        )
+
+    def _binary(self, node: Binary) -> TypedValue:
+        left = self.evaluate(node.left)
+        if node.operator in ("&&", "||"):
+            if left.is_true() != (node.operator == "&&"):
+                return self._int(node.operator == "||")
+            return self._int(self.evaluate(node.right).is_true())
+        right = self.evaluate(node.right)
+        if node.operator == "@":
+            return self._repeat(left, right, node)
+        if node.operator in _COMPARISONS:
+            return self._compare(left, right, node)
+        if node.operator in ("+", "-"):
+            stepped = self._pointer_arithmetic(left, right, node)
+            if stepped is not None:
+                return stepped
+        return self._calculate(left, right, node)
+
+    def _repeat(self, left: TypedValue, right: TypedValue, node: Binary) -> TypedValue:
+        """``a@n``: the n objects from a on, as an array."""
+        count = right.as_int()
+        if left.address is None or left.bit_size is not None:
+            raise ExpressionError("the left side of @ must be in memory", node.column)
+        if not 0 < count <= MAX_ELEMENTS:
+            raise ExpressionError(f"the right side of @ must be between 1 and {MAX_ELEMENTS}", node.column)
+        return replace(left, type=ArrayType(left.type, count))
+
+    def _compare(self, left: TypedValue, right: TypedValue, node: Binary) -> TypedValue:
+        type_ = common_type(self._arithmetic(left, node), self._arithmetic(right, node), self._size)
+        a, b = self._converted(left, type_), self._converted(right, type_)
+        return self._int(_COMPARISONS[node.operator](a, b))
+
+    def _converted(self, value: TypedValue, type_: BaseType) -> int | float:
+        number = value.number()
+        if type_.is_float:
+            return float(number)
+        return wrap(number, type_.byte_size, type_.is_signed) if isinstance(number, int) else number
+
+    def _pointer_arithmetic(self, left: TypedValue, right: TypedValue, node: Binary) -> TypedValue | None:
+        left_target, right_target = _target(left), _target(right)
+        if left_target is not None and right_target is not None:
+            if node.operator == "+":
+                raise ExpressionError("two pointers cannot be added", node.column)
+            distance = left.as_int() - right.as_int()
+            return self._immediate(
+                number_type("long", self._size), _quotient(distance, self._step(left_target))
+            )
+        if left_target is not None:
+            return self._advance(left, left_target, right.as_int() * (1 if node.operator == "+" else -1))
+        if right_target is not None and node.operator == "+":
+            return self._advance(right, right_target, left.as_int())
+        return None
+
+    def _advance(self, pointer: TypedValue, target: Type, count: int) -> TypedValue:
+        stripped = pointer.type.strip()
+        type_ = pointer.type if isinstance(stripped, PointerType) else PointerType(target, self._size)
+        return self._immediate(type_, pointer.as_int() + count * self._step(target))
+
+    def _step(self, target: Type) -> int:
+        """Bytes from one object of a pointer's target type to the next; 1 for void, as gcc has it."""
+        size = target.size or self._debug.complete_type(target.strip()).size
+        if size is None and not isinstance(target.strip(), VoidType | FunctionType):
+            raise ExpressionError(f"{target} is an incomplete type")
+        return size or 1
+
+    def _calculate(self, left: TypedValue, right: TypedValue, node: Binary) -> TypedValue:
+        a_type, b_type = self._arithmetic(left, node), self._arithmetic(right, node)
+        a, b = left.number(), right.number()
+        if node.operator in ("<<", ">>"):
+            return self._shift(promote(a_type, self._size), a, b, node)
+        type_ = common_type(a_type, b_type, self._size)
+        if type_.is_float:
+            return self._immediate(type_, self._real(float(a), float(b), node))
+        if not isinstance(a, int) or not isinstance(b, int):
+            raise ExpressionError(f"{node.operator} needs integers", node.column)
+        a, b = (wrap(value, type_.byte_size, type_.is_signed) for value in (a, b))
+        return self._immediate(type_, self._integer(a, b, node))
+
+    def _integer(self, a: int, b: int, node: Binary) -> int:
+        if node.operator in _INTEGER_ONLY:
+            return _INTEGER_ONLY[node.operator](a, b)
+        if node.operator in ("/", "%"):
+            if b == 0:
+                raise ExpressionError("division by zero", node.column)
+            quotient = _quotient(a, b)
+            return quotient if node.operator == "/" else a - b * quotient
+        return _sum(a, b, node.operator)
+
+    def _real(self, a: float, b: float, node: Binary) -> float:
+        if node.operator == "/":
+            return a / b if b else _divided_by_zero(a, b)
+        if node.operator in ("+", "-", "*"):
+            return _sum(a, b, node.operator)
+        raise ExpressionError(f"{node.operator} needs integers", node.column)
+
+    def _shift(self, type_: BaseType, a: int | float, b: int | float, node: Binary) -> TypedValue:
+        if not isinstance(a, int) or not isinstance(b, int):
+            raise ExpressionError(f"{node.operator} needs integers", node.column)
+        if not 0 <= b < 8 * type_.byte_size:
+            raise ExpressionError(f"cannot shift {8 * type_.byte_size} bits by {b}", node.column)
+        return self._immediate(type_, a << b if node.operator == "<<" else a >> b)
+
+    def _conditional(self, node: Conditional) -> TypedValue:
+        return self.evaluate(node.yes if self.evaluate(node.condition).is_true() else node.no)
+
+    def _member(self, node: MemberAccess) -> TypedValue:
+        owner = self.evaluate(node.object)
+        if _target(owner) is not None:  # like gdb, p.x for p->x
+            owner = owner.dereference()
+        elif node.arrow:
+            raise ExpressionError(f"the left side of -> is no pointer but {owner.type}", node.column)
+        try:
+            return owner.member(node.name).referenced()
+        except ExpressionError as error:
+            raise ExpressionError(str(error), node.column) from None
+
+    def _index(self, node: Index) -> TypedValue:
+        owner, index = self.evaluate(node.object), self.evaluate(node.index)
+        if _target(owner) is None and _target(index) is not None:
+            owner, index = index, owner
+        target = _target(owner)
+        if target is None:
+            raise ExpressionError(f"a value of type {owner.type} cannot be indexed", node.column)
+        offset = index.as_int() * self._step(target)
+        if isinstance(owner.type.strip(), ArrayType):
+            return owner.part(target, offset)
+        return TypedValue(target, self._context, (owner.as_int() + offset) & ((1 << 8 * self._size) - 1))
+
+    def _cast(self, node: Cast) -> TypedValue:
+        type_, operand = self.type_named(node.type), self.evaluate(node.operand)
+        return self.convert(operand, type_, node.column)
+
+    def convert(self, operand: TypedValue, type_: Type, column: int | None = None) -> TypedValue:
+        """`operand` cast to `type_`. An object in memory may be read as an array or struct, as in gdb."""
+        target, source = type_.strip(), operand.type.strip()
+        if isinstance(target, VoidType):
+            return TypedValue(type_, self._context, immediate=b"")
+        if isinstance(target, BaseType) and isinstance(source, BaseType):
+            return self._immediate(type_, operand.number())
+        if isinstance(target, BaseType | PointerType | EnumType):
+            return self._immediate(type_, operand.as_int())
+        if operand.address is None or operand.bit_size is not None:
+            raise ExpressionError(f"a value of type {operand.type} cannot be cast to {type_}", column)
+        return replace(operand, type=type_)
+
+    def _sizeof(self, node: SizeOf) -> TypedValue:
+        if isinstance(node.operand, TypeName):
+            value = TypedValue(self.type_named(node.operand), self._context)
+        else:
+            value = self.evaluate(node.operand)
+        return self._immediate(number_type("unsigned long", self._size), value.size)
+
+
+_HANDLERS: dict[type, Callable[..., TypedValue]] = {
+    Number: Evaluator._number,
+    Name: Evaluator._name,
+    Special: Evaluator._special,
+    Unary: Evaluator._unary,
+    Binary: Evaluator._binary,
+    Conditional: Evaluator._conditional,
+    MemberAccess: Evaluator._member,
+    Index: Evaluator._index,
+    Cast: Evaluator._cast,
+    SizeOf: Evaluator._sizeof,
+}
+
+
+def _target(value: TypedValue) -> Type | None:
+    """What a pointer or an array steps over; None for any other value."""
+    stripped = value.type.strip()
+    if isinstance(stripped, PointerType):
+        return stripped.target
+    return stripped.element if isinstance(stripped, ArrayType) else None
+
+
+def _quotient(a: int, b: int) -> int:
+    """Division that rounds toward zero, as C's does."""
+    return abs(a) // abs(b) if (a < 0) == (b < 0) else -(abs(a) // abs(b))
+
+
+def _sum(a: N, b: N, sign: str) -> N:
+    if sign == "*":
+        return a * b
+    return a + b if sign == "+" else a - b
+
+
+def _divided_by_zero(a: float, b: float) -> float:
+    if a == 0 or a != a:
+        return float("nan")
+    return float("inf") if (a > 0) == (str(b)[0] != "-") else float("-inf")
+
+
+# --- the interface ---
+
+
+class Expression:
+    """A parsed expression; `text` is how it was written. Names are looked up at each evaluation."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._trees: dict[frozenset[str], Node] = {}
+        self._trees[frozenset()], self._doubtful = parse_tree(text)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def tree(self, evaluator: Evaluator) -> Node:
+        """The tree, given which names are types where `evaluator` stands (see `parser`)."""
+        types = frozenset(name for name in self._doubtful if evaluator.is_type(name))
+        if types not in self._trees:
+            self._trees[types] = parse_tree(self.text, types)[0]
+        return self._trees[types]
+
+
+@dataclass(frozen=True, slots=True)
+class Watchable:
+    """A range of linear memory named by an expression.
+
+    `frame_local` tells that it is storage of the selected frame, so that it means nothing once that frame is
+    gone. (``p->x`` with a local `p` is not: what `p` points at stays.)
+    """
+
+    memory: int
+    address: int
+    length: int
+    type: Type
+    frame_local: bool
+
+
+def parse(text: str) -> Expression:
+    """Parse an expression; raises ExpressionError with the column."""
+    return Expression(text)
+
+
+def evaluate(expression: Expression | str, context: Context) -> TypedValue:
+    """Evaluate an expression in a context; raises ExpressionError."""
+    if isinstance(expression, str):
+        expression = parse(expression)
+    evaluator = Evaluator(context)
+    return evaluator.evaluate(expression.tree(evaluator))
+
+
+def lvalue_range(expression: Expression | str, context: Context) -> Watchable:
+    """The memory that an expression names; raises ExpressionError for what is not in memory.
+
+    For a bit field, the whole bytes that it touches.
+    """
+    value = evaluate(expression, context)
+    if value.address is None:
+        text = expression if isinstance(expression, str) else expression.text
+        reason = value.unavailable or "it is no place in memory"
+        raise ExpressionError(f"cannot watch {text}: {reason}")
+    length = value.size if value.bit_size is None else (value.bit_offset + value.bit_size + 7) // 8
+    if length == 0:
+        raise ExpressionError("cannot watch an object without size")
+    context.read_memory(value.address, length, value.memory)
+    return Watchable(value.memory, value.address, length, value.type, value.in_frame)
+
+
+def parse_type(text: str, context: Context) -> Type:
+    """The type that `text` names, or else that of the expression `text`: for whatis and ptype."""
+    evaluator = Evaluator(context)
+    try:
+        name = parse_type_name(text)
+    except ExpressionError:
+        return evaluate(text, context).type
+    if not name.derivations and evaluator.find_variable(name.base) is not None:
+        return evaluate(text, context).type
+    try:
+        return evaluator.type_named(name)
+    except ExpressionError as error:
+        try:
+            return evaluate(text, context).type
+        except ExpressionError:
+            raise error from None

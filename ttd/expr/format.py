@@ -1,0 +1,447 @@
+"""Values as text, in gdb's manner: ``{x = 1, next = 0x0, name = "hi"}``.
+
+What cannot be read shows as ``<error: …>`` or ``<optimized out>`` in its place; formatting does not fail.
+
+May import base, `ttd.debuginfo` and this package.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from ttd.debuginfo.types import (
+    AggregateType,
+    AliasType,
+    ArrayType,
+    BaseType,
+    Encoding,
+    EnumType,
+    FunctionType,
+    PointerType,
+    QualifiedType,
+    Type,
+)
+from ttd.errors import ExpressionError
+from ttd.expr.ctypes import CODE_OFFSET, read_float
+from ttd.expr.values import Context, TypedValue
+
+FORMATS = "xdutocafzs"
+"""Letters of ``print/x``: hexadecimal, signed, unsigned, binary (t), octal, character, address, float,
+hexadecimal with leading zeros (z), string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a value is shown; the rest becomes ``...``."""
+
+    elements: int = 200
+    """Elements and members of all arrays and structs in one value; also characters of a string."""
+    depth: int = 20
+    """Structs and arrays within one another."""
+    repeats: int = 10
+    """Equal elements in a row from which on they are counted rather than repeated."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def format_value(value: TypedValue, fmt: str = "", limits: Limits = DEFAULT_LIMITS) -> str:
+    """The value as gdb's print shows it. `fmt` is one of `FORMATS`, or "" for what its type suggests."""
+    check_format(fmt)
+    return _Formatter(fmt, limits).top(value)
+
+
+def format_bytes(type_: Type, data: bytes, context: Context, fmt: str = "") -> str:
+    """Bytes kept from another time (a watchpoint's old value) as a value of `type_`."""
+    return format_value(TypedValue.of_bytes(type_, data, context), fmt)
+
+
+def check_format(fmt: str) -> None:
+    """Raise ExpressionError unless `fmt` is a format letter or empty."""
+    if len(fmt) > 1 or fmt not in FORMATS:
+        raise ExpressionError(f"no format /{fmt}; there are /{' /'.join(FORMATS)}")
+
+
+class _Formatter:
+    """Formats one value; counts what it has shown."""
+
+    def __init__(self, fmt: str, limits: Limits) -> None:
+        self._fmt = fmt
+        self._limits = limits
+        self._left = limits.elements
+
+    def top(self, value: TypedValue) -> str:
+        """A value by itself: pointers say what they point at, ``(struct node *) 0x1234``."""
+        text = self.nested(value, 0)
+        stripped = value.type.strip()
+        if self._fmt or not isinstance(stripped, PointerType) or value.unavailable or text.startswith("<"):
+            return text
+        return text if _is_character(stripped.target) else f"({value.type}) {text}"
+
+    def nested(self, value: TypedValue, depth: int) -> str:
+        """A value inside another."""
+        if value.unavailable:
+            return f"<{value.unavailable}>"
+        try:
+            return self._dispatch(value, value.type.strip(), depth)
+        except ExpressionError as error:
+            return f"<error: {error}>"
+
+    def _dispatch(self, value: TypedValue, type_: Type, depth: int) -> str:
+        if isinstance(type_, AggregateType):
+            return self._aggregate(value, depth)
+        if isinstance(type_, ArrayType):
+            return self._array(value, type_, depth)
+        if isinstance(type_, FunctionType):
+            return _function(value)
+        if isinstance(type_, PointerType):
+            return self._pointer(value, type_)
+        if isinstance(type_, EnumType):
+            return self._enum(value, type_)
+        if isinstance(type_, BaseType):
+            return self._base(value, type_)
+        return "void" if type_.name == "void" else f"<{type_}>"
+
+    # --- aggregates ---
+
+    def _aggregate(self, value: TypedValue, depth: int) -> str:
+        type_ = value.context.debug.complete_type(value.type.strip())
+        if not isinstance(type_, AggregateType) or type_.size is None:
+            return "<incomplete type>"
+        if depth >= self._limits.depth:
+            return "{...}"
+        parts: list[str] = []
+        for member in type_.members:
+            if self._left <= 0:
+                parts.append("...")
+                break
+            self._left -= 1
+            text = self.nested(value.member_at(member).referenced(), depth + 1)
+            label = f"<{member.name}> = " if member.is_base else f"{member.name} = "
+            parts.append(label + text if member.name else text)
+        return "{" + ", ".join(parts) + "}"
+
+    def _array(self, value: TypedValue, type_: ArrayType, depth: int) -> str:
+        if type_.count is None:
+            return (
+                f"<array of unknown length at {value.address:#x}>" if value.address is not None else "<array>"
+            )
+        if _is_character(type_.element) and type_.element.size == 1 and self._fmt in ("", "s"):
+            return self._characters(value, type_)
+        if depth >= self._limits.depth:
+            return "{...}"
+        step = type_.element.size or 0
+        elements = (value.part(type_.element, step * index) for index in range(type_.count))
+        return "{" + ", ".join(self._elements(elements, depth, type_.count)) + "}"
+
+    def _elements(self, elements: Iterator[TypedValue], depth: int, count: int) -> Iterator[str]:
+        """Elements as text, equal ones counted. Each run costs one of what may be shown, as in gdb."""
+        shown, pending, repeated = 0, "", 0
+        for element in elements:
+            before = self._left
+            text = self.nested(element, depth + 1)
+            if repeated and text == pending:
+                self._left = before
+                repeated += 1
+                if repeated > 1_000_000:
+                    break
+                continue
+            yield from self._run(pending, repeated)
+            shown += repeated
+            if before <= 0:
+                yield "..."
+                return
+            self._left -= 1
+            pending, repeated = text, 1
+        yield from self._run(pending, repeated)
+        if shown + repeated < count:
+            yield "..."
+
+    def _run(self, text: str, count: int) -> Iterator[str]:
+        if count >= self._limits.repeats:
+            yield f"{text} <repeats {count} times>"
+        else:
+            yield from [text] * count
+
+    # --- text ---
+
+    def _characters(self, value: TypedValue, type_: ArrayType) -> str:
+        """A char array as a string. Zeros at its end are not shown; what stands behind a zero is."""
+        limit = self._limits.elements
+        count = type_.count or 0
+        shown = value.part(ArrayType(type_.element, min(count, limit + 1)), 0).data
+        text = shown[:limit].rstrip(b"\0") if count <= limit else shown[:limit]
+        return quote(text, self._limits.repeats) + ("..." if count > limit else "")
+
+    def string_at(self, value: TypedValue, address: int) -> str:
+        """The zero-terminated string at an address, quoted."""
+        limit = self._limits.elements
+        data = b""
+        while len(data) < limit and b"\0" not in data:
+            data += _readable(value.context, address + len(data), min(64, limit - len(data)), bool(data))
+            if len(data) % 64 and len(data) < limit:
+                break
+        text, end, _ = data.partition(b"\0")
+        return quote(text, self._limits.repeats) + ("" if end else "...")
+
+    # --- scalars ---
+
+    def _pointer(self, value: TypedValue, type_: PointerType) -> str:
+        address = value.as_int()
+        if self._fmt not in ("", "a", "s"):
+            return _number(address, type_.byte_size, self._fmt)
+        if isinstance(type_.target.strip(), FunctionType):
+            return _with_symbol(f"{address:#x}", _function_symbol(value, address))
+        if _is_character(type_.target) and type_.target.size == 1 and self._fmt != "a" and address:
+            try:
+                return f"{address:#x} {self.string_at(value, address)}"
+            except ExpressionError as error:
+                return f"{address:#x} <error: {error}>"
+        return _with_symbol(f"{address:#x}", value.context.debug.symbol_at(address, _pc(value.context)))
+
+    def _enum(self, value: TypedValue, type_: EnumType) -> str:
+        number = value.as_int()
+        if self._fmt not in ("", "s"):
+            return _number(number, type_.byte_size, self._fmt)
+        return enum_text(type_, number)
+
+    def _base(self, value: TypedValue, type_: BaseType) -> str:
+        data = value.data
+        bits = int.from_bytes(data, "little")
+        if type_ is CODE_OFFSET and self._fmt in ("", "a"):
+            return _with_symbol(f"{bits:#x}", value.context.debug.code_symbol(bits))
+        if self._fmt == "f" and type_.is_integer:
+            return float_text(data) if len(data) in (2, 4, 8, 16) else str(bits)
+        if self._fmt == "a":
+            return _with_symbol(f"{bits:#x}", value.context.debug.symbol_at(bits, _pc(value.context)))
+        if self._fmt not in ("", "f", "s"):
+            width = 8 * len(data) if value.bit_size is None else value.bit_size
+            return _number(bits & (1 << width) - 1, len(data), self._fmt, width)
+        return _natural(type_, data)
+
+
+def _natural(type_: BaseType, data: bytes) -> str:
+    if type_.encoding is Encoding.FLOAT:
+        return float_text(data)
+    if type_.encoding is Encoding.COMPLEX and len(data) in (8, 16, 32):
+        half = len(data) // 2
+        return f"{float_text(data[:half])} + {float_text(data[half:])}i"
+    if type_.encoding in (Encoding.COMPLEX, Encoding.UNKNOWN):
+        return "0x" + data[::-1].hex()
+    number = int.from_bytes(data, "little", signed=type_.is_signed)
+    if type_.encoding is Encoding.BOOLEAN:
+        return {0: "false", 1: "true"}.get(number, str(number))
+    if type_.is_character:
+        return f"{number} {_character(number & (1 << 8 * len(data)) - 1)}"
+    return str(number)
+
+
+def _number(value: int, size: int, fmt: str, width: int = 0) -> str:
+    """An integer in a format; `width` are the bits that count."""
+    width = width or 8 * size
+    bits = value & ((1 << width) - 1)
+    signed = bits - (1 << width) if bits >> (width - 1) else bits
+    if fmt in ("d", "s", "f"):
+        return str(signed)
+    if fmt == "u":
+        return str(bits)
+    if fmt == "t":
+        return f"{bits:b}"
+    if fmt == "o":
+        return f"0{bits:o}" if bits else "0"
+    if fmt == "z":
+        return f"0x{bits:0{(width + 3) // 4}x}"
+    if fmt == "c":
+        low = bits & 0xFF
+        return f"{low - 256 if low > 127 else low} {_character(low)}"
+    return f"{bits:#x}"
+
+
+def float_text(data: bytes) -> str:
+    """The shortest decimal that reads back as the same float; NaNs with their bits."""
+    number = read_float(data)
+    if math.isnan(number):
+        bits = int.from_bytes(data, "little")
+        fraction = {2: 10, 4: 23, 8: 52, 16: 112}[len(data)]
+        sign = "-" if bits >> (8 * len(data) - 1) else ""
+        return f"{sign}nan({bits & (1 << fraction) - 1:#x})"
+    if math.isinf(number):
+        return "inf" if number > 0 else "-inf"
+    text = _shortest_single(number) if len(data) == 4 else repr(number)
+    return text.removesuffix(".0")
+
+
+def _shortest_single(number: float) -> str:
+    for digits in range(1, 10):
+        text = f"{number:.{digits}g}"
+        if struct.pack("<f", float(text)) == struct.pack("<f", number):
+            return repr(float(text))
+    return repr(number)
+
+
+def enum_text(type_: EnumType, number: int) -> str:
+    """An enumerator by name; for an enum of flags ``(A | B)``, with what is left over as ``unknown: 0x8``."""
+    name = type_.names_by_value.get(number)
+    if name is not None:
+        return name
+    flags = [(label, value) for label, value in type_.enumerators if value]
+    is_flags = flags and all(value > 0 and value & (value - 1) == 0 for _, value in flags)
+    if not is_flags or number <= 0:
+        return str(number)
+    labels, rest = [], number
+    for label, value in flags:
+        if rest & value:
+            labels.append(label)
+            rest &= ~value
+    if rest:
+        labels.append(f"unknown: {rest:#x}")
+    return f"({' | '.join(labels)})" if len(labels) > 1 or not rest else str(number)
+
+
+_ESCAPED = {7: r"\a", 8: r"\b", 9: r"\t", 10: r"\n", 11: r"\v", 12: r"\f", 13: r"\r", 27: r"\033", 92: r"\\"}
+
+
+def _escape(code: int, delimiter: str) -> str:
+    if code == ord(delimiter):
+        return "\\" + delimiter
+    if code in _ESCAPED:
+        return _ESCAPED[code]
+    return chr(code) if 32 <= code < 127 else f"\\{code:03o}"
+
+
+def _character(code: int) -> str:
+    if code > 0x10FFFF or code > 255:
+        return f"'\\x{code:x}'" if code > 0x10FFFF or not chr(code).isprintable() else f"'{chr(code)}'"
+    return f"'{_escape(code, chr(39))}'"
+
+
+def quote(data: bytes, repeats: int = 10) -> str:
+    """Bytes as C writes a string, UTF-8 where it is; long runs of one byte as ``'x' <repeats 30 times>``."""
+    try:
+        decoded = data.decode("utf-8")
+        if not data.isascii() and all(char.isprintable() for char in decoded if ord(char) > 127):
+            return '"' + "".join(_escape(ord(c), '"') if ord(c) < 128 else c for c in decoded) + '"'
+    except UnicodeDecodeError:
+        pass
+    parts: list[str] = []
+    plain = ""
+    for code, group in groupby(data):
+        count = len(list(group))
+        if count > repeats:
+            parts += ([f'"{plain}"'] if plain else []) + [f"{_character(code)} <repeats {count} times>"]
+            plain = ""
+        else:
+            plain += _escape(code, '"') * count
+    if plain or not parts:
+        parts.append(f'"{plain}"')
+    return ", ".join(parts)
+
+
+def _readable(context: Context, address: int, length: int, partly: bool) -> bytes:
+    """As many of the bytes as there are; an error only if there are none and `partly` is false."""
+    while length > 1:
+        try:
+            return context.read_memory(address, length)
+        except ExpressionError:
+            length //= 2
+    try:
+        return context.read_memory(address, length)
+    except ExpressionError:
+        if partly:
+            return b""
+        raise
+
+
+def _is_character(type_: Type) -> bool:
+    """Whether a pointer to `type_` is a string. ``uint8_t *`` is too, as in gdb; its name decides nothing."""
+    stripped = type_.strip()
+    return isinstance(stripped, BaseType) and stripped.is_character
+
+
+def _with_symbol(text: str, symbol: str | None) -> str:
+    return f"{text} <{symbol}>" if symbol else text
+
+
+def _pc(context: Context) -> int | None:
+    return context.frame.pc if context.frame is not None else None
+
+
+def _function_symbol(value: TypedValue, index: int) -> str | None:
+    table = value.context.function_table
+    function = table[index] if 0 < index < len(table) else None
+    return value.context.debug.function_name(function) if isinstance(function, int) else None
+
+
+def _function(value: TypedValue) -> str:
+    if value.function is None:
+        return f"{{{value.type}}}"
+    return f"{{{value.type}}} <{value.context.debug.function_name(value.function)}>"
+
+
+# --- types ---
+
+
+def describe_type(type_: Type) -> str:
+    """A type written out as gdb's ptype does: typedefs resolved, members one to a line."""
+    core, wrap = _unwrapped(type_)
+    if isinstance(core, AggregateType):
+        if core.size is None:
+            return f"{wrap.declare(core)} {{<incomplete type>}}" if core is type_ else f"{type_} (incomplete)"
+        return _written_out(core) + wrap.suffix
+    if isinstance(core, EnumType):
+        return _enum_written_out(core) + wrap.suffix
+    return type_.strip().name if isinstance(type_, AliasType | QualifiedType) else type_.name
+
+
+@dataclass(frozen=True)
+class _Wrap:
+    """What stands behind a written-out type: ``*``, ``[3]``."""
+
+    suffix: str
+
+    def declare(self, type_: Type) -> str:
+        return type_.name + self.suffix
+
+
+def _unwrapped(type_: Type) -> tuple[Type, _Wrap]:
+    suffix = ""
+    current = type_.strip()
+    for _ in range(64):
+        if isinstance(current, PointerType):
+            suffix, current = current.symbol + suffix, current.target.strip()
+        elif isinstance(current, ArrayType):
+            suffix, current = (
+                f"{suffix}[{'' if current.count is None else current.count}]",
+                current.element.strip(),
+            )
+        else:
+            break
+    return current, _Wrap(" " + suffix if suffix else "")
+
+
+def _written_out(type_: AggregateType) -> str:
+    lines = [f"{type_.kind.value} {type_.tag}".rstrip() + " {"]
+    for member in type_.members[:1000]:
+        name = member.name
+        bits = f" : {member.bit_size}" if member.bit_size is not None else ""
+        inner = member.type.strip()
+        if not name and isinstance(inner, AggregateType) and not inner.tag:
+            body = _written_out(inner).replace("\n", "\n    ")
+            lines.append(f"    {body};")
+        else:
+            lines.append(f"    {member.type.declare(name)}{bits};")
+    if not type_.members:
+        lines.append("    <no data fields>")
+    return "\n".join([*lines, "}"])
+
+
+def _enum_written_out(type_: EnumType) -> str:
+    parts, expected = [], 0
+    for name, value in type_.enumerators:
+        parts.append(name if value == expected else f"{name} = {value}")
+        expected = value + 1
+    return f"enum {type_.tag}".rstrip() + " {" + ", ".join(parts) + "}"

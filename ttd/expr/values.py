@@ -1,0 +1,305 @@
+"""Values of the source language, and the context that they are read from.
+
+May import base, `ttd.wasm` and `ttd.debuginfo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.locations import Immediate, InMemory, Unavailable
+from ttd.debuginfo.scopes import Variable
+from ttd.debuginfo.types import (
+    AggregateType,
+    ArrayType,
+    BaseType,
+    EnumType,
+    FunctionType,
+    Member,
+    PointerType,
+    Type,
+)
+from ttd.errors import ExpressionError
+from ttd.expr.ctypes import read_number, wrap
+from ttd.state import Frame, State
+from ttd.types import Value
+
+
+class Context(Protocol):
+    """Where an expression is evaluated: a `debuginfo.locations.Machine` with debug information."""
+
+    @property
+    def debug(self) -> DebugInfo:
+        """What is known about the source."""
+        ...
+
+    @property
+    def frame(self) -> Frame | None:
+        """The selected frame; None where the program has none."""
+        ...
+
+    @property
+    def globals(self) -> Sequence[Value]:
+        """The WebAssembly globals."""
+        ...
+
+    @property
+    def function_table(self) -> Sequence[Value]:
+        """The table that function pointers index; empty where there is none."""
+        ...
+
+    def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
+        """Bytes [address, address + length); ExpressionError where not all of it is inside the memory."""
+        ...
+
+    def special(self, name: str) -> int | None:
+        """The number that ``$name`` stands for (tick, step, event …); None if there is none."""
+        ...
+
+
+class StateContext:
+    """A `Context` on a live `State`. Valid until the engine runs again.
+
+    `frame_number` 0 is the innermost frame; a number that there is not leaves the context without frame.
+    `specials` adds to, and overrides, ``$tick $step $event``.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        debug: DebugInfo,
+        frame_number: int = 0,
+        specials: dict[str, int] | None = None,
+    ) -> None:
+        self._state = state
+        self._debug = debug
+        frames = state.frames
+        self._frame = frames[-1 - frame_number] if 0 <= frame_number < len(frames) else None
+        self._specials = {
+            "tick": state.position.tick,
+            "step": state.position.step,
+            "event": state.next_event,
+            **(specials or {}),
+        }
+
+    @property
+    def debug(self) -> DebugInfo:
+        return self._debug
+
+    @property
+    def frame(self) -> Frame | None:
+        return self._frame
+
+    @property
+    def globals(self) -> Sequence[Value]:
+        return self._state.globals
+
+    @property
+    def function_table(self) -> Sequence[Value]:
+        return self._state.tables[0] if self._state.tables else ()
+
+    def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
+        memories = self._state.memories
+        if memory >= len(memories):
+            raise ExpressionError(f"the program has no memory {memory}")
+        view = memories[memory].view()
+        if not 0 <= address <= address + length <= len(view):
+            raise ExpressionError(f"cannot access memory at address {address:#x}")
+        return bytes(view[address : address + length])
+
+    def special(self, name: str) -> int | None:
+        return self._specials.get(name)
+
+
+@dataclass(frozen=True)
+class TypedValue:
+    """A value of the source language; reads memory when asked, so use it before the program runs on.
+
+    It is either in memory (`address` is not None), or its bytes are known (`immediate`), or neither: then
+    `unavailable` says why. A function is itself: `function` is its index.
+    """
+
+    type: Type
+    context: Context = field(repr=False)
+    address: int | None = None
+    memory: int = 0
+    immediate: bytes | None = None
+    unavailable: str = ""
+    bit_size: int | None = None
+    bit_offset: int = 0
+    function: int | None = None
+    in_frame: bool = False
+    """Whether it lies in the selected frame's own storage, and so dies with it."""
+
+    @classmethod
+    def of_variable(cls, variable: Variable, context: Context) -> TypedValue:
+        """The value of a variable in the context's frame."""
+        place = variable.locate(context)
+        in_frame = not variable.is_global
+        if isinstance(place, InMemory):
+            value = cls(variable.type, context, place.address, place.memory, in_frame=in_frame)
+        elif isinstance(place, Immediate):
+            value = cls(variable.type, context, immediate=place.data, in_frame=in_frame)
+        elif isinstance(place, Unavailable):
+            value = cls(variable.type, context, unavailable=place.reason, in_frame=in_frame)
+        return value.referenced()
+
+    @classmethod
+    def of_bytes(cls, type_: Type, data: bytes, context: Context) -> TypedValue:
+        """A value of which the bytes are known and nothing else."""
+        return cls(type_, context, immediate=data)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes; raises ExpressionError for a type without size."""
+        size = self.type.size
+        if size is None:
+            size = self.context.debug.complete_type(self.type.strip()).size
+        if size is None:
+            raise ExpressionError(f"{self.type} is an incomplete type")
+        return size
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes; raises ExpressionError where they cannot be read."""
+        if self.unavailable:
+            raise ExpressionError(f"the value is not available: {self.unavailable}")
+        if self.bit_size is not None:
+            return self._bit_field()
+        size = self.size
+        if self.address is not None:
+            return self.context.read_memory(self.address, size, self.memory)
+        if self.immediate is None or len(self.immediate) < size:
+            raise ExpressionError("the value is only partly known")
+        return self.immediate[:size]
+
+    def _bit_field(self) -> bytes:
+        width, size = self.bit_size or 0, min(self.size, 16)
+        length = (self.bit_offset + width + 7) // 8
+        whole = replace(self, type=_Bytes(length), bit_size=None)
+        number = int.from_bytes(whole.data, "little") >> self.bit_offset & ((1 << width) - 1)
+        stripped = self.type.strip()
+        signed = stripped.is_signed if isinstance(stripped, BaseType | EnumType) else False
+        if signed and width and number >> (width - 1):
+            number -= 1 << width
+        return (number & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+    def number(self) -> int | float:
+        """As a number: pointers, enumerators, arrays (their address) and functions (their table index) too.
+
+        Raises ExpressionError for what is none.
+        """
+        stripped = self.type.strip()
+        if isinstance(stripped, BaseType):
+            return read_number(stripped, self.data)
+        if isinstance(stripped, EnumType):
+            return wrap(int.from_bytes(self.data, "little"), stripped.byte_size, stripped.is_signed)
+        if isinstance(stripped, PointerType):
+            return int.from_bytes(self.data, "little")
+        if isinstance(stripped, ArrayType) and self.address is not None:
+            return self.address
+        if isinstance(stripped, FunctionType):
+            return self.table_index()
+        raise ExpressionError(f"a value of type {self.type} is no number")
+
+    def as_int(self) -> int:
+        """As an integer; raises ExpressionError for what is no number, or no whole one."""
+        number = self.number()
+        if isinstance(number, float):
+            raise ExpressionError(f"expected an integer, not a value of type {self.type}")
+        return number
+
+    def is_true(self) -> bool:
+        """C's truth: not zero. Raises ExpressionError for a struct or union."""
+        return self.number() != 0
+
+    def table_index(self) -> int:
+        """The function pointer that points at this function; raises ExpressionError if none can."""
+        if self.function is not None:
+            for index, entry in enumerate(self.context.function_table):
+                if entry == self.function and entry is not None:
+                    return index
+        raise ExpressionError("the function has no address: it is in no table")
+
+    def referenced(self) -> TypedValue:
+        """What a C++ reference refers to; any other value itself."""
+        stripped = self.type.strip()
+        if not isinstance(stripped, PointerType) or not stripped.is_reference or self.unavailable:
+            return self
+        try:
+            address = int.from_bytes(self.data, "little")
+        except ExpressionError as error:
+            return replace(self, type=stripped.target, address=None, immediate=None, unavailable=str(error))
+        return TypedValue(stripped.target, self.context, address, self.memory)
+
+    def part(self, type_: Type, offset: int) -> TypedValue:
+        """The part of `type_` that lies `offset` bytes behind the start of this value."""
+        if self.address is not None:
+            address = (self.address + offset) & ((1 << 8 * self.context.debug.address_size) - 1)
+            return replace(self, type=type_, address=address, bit_size=None, bit_offset=0)
+        data = self.immediate[offset:] if self.immediate is not None and offset >= 0 else self.immediate
+        return replace(self, type=type_, immediate=data, bit_size=None, bit_offset=0)
+
+    def member_at(self, member: Member) -> TypedValue:
+        """A member of this aggregate."""
+        part = self.part(member.type, member.offset)
+        return replace(part, bit_size=member.bit_size, bit_offset=member.bit_offset)
+
+    def member(self, name: str) -> TypedValue:
+        """The member called `name`; raises ExpressionError where there is none."""
+        aggregate = self.context.debug.complete_type(self.type.strip())
+        if not isinstance(aggregate, AggregateType):
+            raise ExpressionError(f"a value of type {self.type} has no members")
+        path = aggregate.find(name)
+        if path is None:
+            raise ExpressionError(_no_member(aggregate, name))
+        value = self
+        for step in path:
+            value = value.member_at(step)
+        return value
+
+    def dereference(self) -> TypedValue:
+        """What a pointer points at (an array: its first element); ExpressionError for anything else."""
+        stripped = self.type.strip()
+        if isinstance(stripped, ArrayType):
+            return self.part(stripped.element, 0)
+        if isinstance(stripped, FunctionType):
+            return self
+        if not isinstance(stripped, PointerType):
+            raise ExpressionError(f"a value of type {self.type} is no pointer")
+        target = stripped.target.strip()
+        if isinstance(target, FunctionType):
+            return self._pointed_function(stripped.target)
+        return TypedValue(stripped.target, self.context, self.as_int())
+
+    def _pointed_function(self, type_: Type) -> TypedValue:
+        index, table = self.as_int(), self.context.function_table
+        function = table[index] if index < len(table) else None
+        if not isinstance(function, int):
+            raise ExpressionError(f"no function at table index {index:#x}")
+        return TypedValue(type_, self.context, function=function)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bytes(Type):
+    """So many bytes: what a bit field lies in."""
+
+    length: int
+
+    @property
+    def size(self) -> int | None:
+        return self.length
+
+    def declare(self, declarator: str) -> str:
+        return f"{self.length} bytes"
+
+
+def _no_member(aggregate: AggregateType, name: str) -> str:
+    names = [member.name for member in aggregate.members if member.name]
+    if aggregate.size is None:
+        return f"{aggregate} is an incomplete type: its members are not known"
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return f"{aggregate} has no member {name}" + (f"; it has {shown}" if names else "")
