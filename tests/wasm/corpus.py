@@ -33,6 +33,21 @@ def suite_modules(folder: Path) -> Iterator[tuple[str, Module]]:
                     continue
 
 
+def suite_rejects(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every module that the suite expects to be refused and that can be written down in binary at all."""
+    for path in sorted(folder.glob("*.wast")):
+        source = path.read_bytes()
+        for form in read(source):
+            module = form[1] if form.head in ("assert_invalid", "assert_malformed") else None
+            if isinstance(module, Form):
+                try:
+                    binary = _binary(source, module)
+                except wasmtime.WasmtimeError:
+                    continue  # the text itself is malformed: nothing of it gets as far as a binary
+                if binary is not None:
+                    yield f"{path.name}:{form.line}", binary
+
+
 def _binary(source: bytes, form: Form) -> bytes | None:
     words = [node for node in form[1:4] if isinstance(node, str)]
     if "binary" in words:
