@@ -13,7 +13,7 @@ from tests.support import Guests
 from tests.wasm.corpus import assemble
 from ttd.errors import InvalidModule, TtdError, UnsupportedFeature
 from ttd.wasm.builder import Code, ModuleBuilder
-from ttd.wasm.decode import MAX_LOCALS, decode
+from ttd.wasm.decode import MAX_LOCALS, MAX_LOCALS_IN_ALL, decode
 from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import (
     ExternKind,
@@ -265,6 +265,18 @@ def body_with(contents: bytes) -> bytes:
 def test_malformed_bodies_are_refused_with_the_reason(contents: bytes, message: str) -> None:
     with pytest.raises(InvalidModule, match=message):
         everything(body_with(contents))
+
+
+def test_locals_of_many_functions_do_not_fill_the_memory() -> None:
+    """Seven bytes of each function ask for half a megabyte."""
+    body = b"\1" + write_unsigned(MAX_LOCALS) + b"\x7f\x0b"
+    count = write_unsigned(MAX_LOCALS_IN_ALL // MAX_LOCALS + 1)
+    code = count + (bytes([len(body)]) + body) * (MAX_LOCALS_IN_ALL // MAX_LOCALS + 1)
+    functions = count + bytes(MAX_LOCALS_IN_ALL // MAX_LOCALS + 1)
+    data = HEADER + bytes([1, 4, 1, 0x60, 0, 0, 3]) + write_unsigned(len(functions)) + functions
+    data += b"\x0a" + write_unsigned(len(code)) + code
+    with pytest.raises(InvalidModule, match="too many locals"):
+        decode(data)
 
 
 def survives(data: bytes) -> None:

@@ -54,6 +54,9 @@ VERSION = b"\1\0\0\0"
 MAX_LOCALS = 50_000
 """Locals of a function: the limit of Wasmtime and of browsers. A few bytes must not ask for gigabytes."""
 
+MAX_LOCALS_IN_ALL = 10_000_000
+"""Locals of all functions together: many times what real programs have, for the same reason."""
+
 _ORDER = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)
 """Section ids in the order that the specification asks for (5.5.16)."""
 
@@ -112,6 +115,7 @@ class _ModuleReader:
         self.sections: list[Section] = []
         self.imported_functions: list[Import] = []
         self.code_offset = 0
+        self.local_count = 0
 
     # --- sections ------------------------------------------------------------------------------------
 
@@ -440,7 +444,8 @@ class _ModuleReader:
         for _ in range(runs):
             start = self.position
             count = self.u32()
-            if count > MAX_LOCALS - len(locals_):
+            self.local_count += count
+            if count > MAX_LOCALS - len(locals_) or self.local_count > MAX_LOCALS_IN_ALL:
                 raise InvalidModule("too many locals", start)
             locals_ += [self.value_type()] * count
         return tuple(locals_)
