@@ -406,8 +406,12 @@ class Interpreter:
         """Perform the call of an import at `site`: the entry to go on with."""
         active, base = self._frames[-1], site.base
         results, hits = self._ask_host(function, self._arguments(function, site))
+        try:
+            self._take(hits)
+        except BaseException:  # of the one who was offered the hits: the machine stands before the call
+            self._host.seek(self._next_event)
+            raise
         self._next_event += 1
-        self._take(hits)
         if site.is_tail:
             base = active.code.locals
         active.registers[base : base + len(results)] = cast(Registers, results)
@@ -445,13 +449,13 @@ class Interpreter:
 
     def _watch(self, watcher: Watcher) -> None:
         """Look for what `watcher` looks for, and no longer for what the last one did."""
-        was_plain = not self._watcher.goal.probes
-        self._watcher = watcher
-        if was_plain and not watcher.goal.probes:
+        before, self._watcher = self._watcher.goal.probes, watcher
+        if before != watcher.goal.probes:
+            for code in self._codes:
+                if code is not None:
+                    watcher.patch(code)
+        elif not before:
             return
-        for code in self._codes:
-            if code is not None:
-                watcher.patch(code)
         for activation in self._frames:
             watcher.patch_frame(activation)
 

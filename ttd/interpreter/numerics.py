@@ -67,9 +67,7 @@ def helper_module(op: Opcode, immediates: bytes) -> bytes:
     params, results = op.params, op.results
     if params is None or results is None:
         unreachable(f"{op.mnemonic} has no signature of its own")
-    code = op.code.to_bytes(1, "little")
-    if op.prefix:
-        code = bytes((op.prefix,)) + write_unsigned(op.code & 0xFFFF)
+    code = bytes((op.prefix,)) + write_unsigned(op.code & 0xFFFF) if op.prefix else bytes((op.code,))
     operands = b"".join(bytes((0x20, index)) for index in range(len(params)))
     body = b"\0" + operands + code + immediates + b"\x0b"
     type_ = bytes((0x60, len(params), *params, len(results), *results))

@@ -433,6 +433,10 @@ def _ref_null(t: _Translator, number: int, instruction: Instruction, top: int, t
     return _set(cast(int, None), top, then)
 
 
+def _ref_is_null(t: _Translator, number: int, instruction: Instruction, top: int, then: int) -> Op:
+    return integers.make(instruction.op.mnemonic, top - 1, top, then)
+
+
 # --- memory and tables ----------------------------------------------------------------------------------
 
 
@@ -540,6 +544,7 @@ _BUILDERS: dict[str, _Builder] = {
     "v128.const": _const,
     "ref.func": _const,
     "ref.null": _ref_null,
+    "ref.is_null": _ref_is_null,
     "memory.size": _memory_size,
     "memory.grow": _memory_grow,
     "memory.fill": _memory_fill,
