@@ -9,76 +9,69 @@ May import base, wasm, engine, interpreter, debuginfo, expr, store and this pack
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
 
-from ttd.engine.protocol import Engine, Host, Program
+from ttd.debuginfo import DebugInfo
+from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
+from ttd.errors import TtdError, UsageError
 from ttd.events import HostCall
+from ttd.expr import TypedValue, lvalue_range, parse
+from ttd.replayer.breakpoints import Armed, Here, Resolver, Table, parse_condition, parse_range
+from ttd.replayer.host import import_name
+from ttd.replayer.inspect import Inspector
+from ttd.replayer.lines import Lines
+from ttd.replayer.listing import Listings
+from ttd.replayer.motions import Hunt, Landing
+from ttd.replayer.reports import Reporter
+from ttd.replayer.returned import Leaving, returned_value
+from ttd.replayer.session import EngineFactory, Interrupted, Session
+from ttd.replayer.stepping import Stepper
+from ttd.replayer.targets import (
+    Target,
+    ToBegin,
+    ToEnd,
+    ToEvent,
+    ToPercent,
+    ToPosition,
+    parse_target,
+)
+from ttd.replayer.timeline import Timeline
 from ttd.replayer.views import (
     Breakpoint,
+    BreakpointKind,
     DisassemblyLine,
     FrameView,
     Progress,
     SourceView,
+    StopKind,
     StopReport,
     VariableView,
     WasmValue,
     Where,
 )
-from ttd.types import Ending, Position
+from ttd.store.trace import Trace
+from ttd.types import Ending, Location, Position
+from ttd.wasm.model import Module
+from ttd.wasm.names import Names
 
-if TYPE_CHECKING:
-    from ttd.debuginfo import DebugInfo
-    from ttd.expr import TypedValue
-    from ttd.store.trace import Trace
-    from ttd.wasm.model import Module
-    from ttd.wasm.names import Names
-
-EngineFactory: TypeAlias = "Callable[[Program, Host], Engine]"
-
-
-@dataclass(frozen=True, slots=True)
-class ToPosition:
-    """A position of the run."""
-
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class ToEvent:
-    """The call instruction of host call `number`."""
-
-    number: int
+__all__ = [
+    "Debugger",
+    "EngineFactory",
+    "Target",
+    "ToBegin",
+    "ToEnd",
+    "ToEvent",
+    "ToPercent",
+    "ToPosition",
+    "parse_target",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class ToPercent:
-    """A share of the run, 0 to 100, by ticks."""
-
-    percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class ToBegin:
-    """The first position of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToEnd:
-    """The last position of the run."""
-
-
-Target: TypeAlias = "ToPosition | ToEvent | ToPercent | ToBegin | ToEnd"
-
-
-def parse_target(text: str) -> Target:
-    """The target written as ``1200:7``, ``1200``, ``event 5``, ``37%``, ``begin`` (``start``) or ``end``.
-
-    Raises UsageError for anything else.
-    """
-    raise NotImplementedError
+MOST_WATCHED = 1 << 20
+"""Bytes that one watchpoint may cover."""
 
 
 class Debugger:
@@ -100,7 +93,23 @@ class Debugger:
         `progress` is called some ten times a second during long motions, on the caller's thread.
         The trace stays the caller's: closing the debugger does not close it.
         """
-        raise NotImplementedError
+        self.trace: Trace = trace
+        self.progress: Callable[[Progress], None] | None = progress
+        self._session = Session(trace, engine)
+        self.module: Module = self._session.module
+        self.names: Names = Names(self.module)
+        self.debug: DebugInfo = DebugInfo(self.module)
+        self._timeline = Timeline(self._session)
+        self._timeline.on_progress = self._on_progress
+        self._table = Table()
+        self._lines = Lines(self.module, self.debug)
+        blind = Hunt(self._session, self._timeline, Table(), self.debug)
+        self._stepper = Stepper(self._session, self._timeline, self._lines, blind)
+        self._resolver = Resolver(self.module, self.debug)
+        self._inspector = Inspector(self._session, self.debug, self.names)
+        self._listings = Listings(trace, self.module, self.debug, self.names)
+        self._reporter = Reporter(self._session, self.debug, self._table)
+        self._stopped_at: tuple[int, ...] = ()
 
     def __enter__(self) -> Debugger:
         return self
@@ -112,58 +121,55 @@ class Debugger:
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
-        raise NotImplementedError
+        self._session.close()
 
     # --- what there is -------------------------------------------------------------------------------
-
-    trace: Trace
-    module: Module
-    debug: DebugInfo
-    names: Names
-    progress: Callable[[Progress], None] | None
 
     @property
     def position(self) -> Position:
         """Where the machine stands."""
-        raise NotImplementedError
+        return self._session.position
 
     @property
     def begin(self) -> Position:
         """The first position of the run."""
-        raise NotImplementedError
+        return self._session.begin
 
     @property
     def end(self) -> Position:
         """The last position of the run, as far as it was recorded."""
-        raise NotImplementedError
+        return self._session.end
 
     @property
     def ending(self) -> Ending:
         """How the recorded run ended."""
-        raise NotImplementedError
+        return self._session.ending
 
     @property
     def event(self) -> int:
         """Number of the next host call: how many are behind us."""
-        raise NotImplementedError
+        return self._session.state.next_event
 
     def percent(self, position: Position | None = None) -> float:
         """How much of the run lies before `position` (None: here), 0 to 100, by ticks."""
-        raise NotImplementedError
+        return self._reporter.percent(self.position if position is None else position)
 
     def where(self, level: int | None = None) -> Where:
-        """The place of frame `level` (None: the selected frame). Raises UsageError if there is no such frame."""
-        raise NotImplementedError
+        """The place of frame `level` (None: the selected one). Raises UsageError if there is none such."""
+        level = self.selected if level is None else level
+        if level or self.frame_count:
+            self._inspector.frame(level)
+        return self._reporter.where(level)
 
     def call_here(self) -> HostCall | None:
         """The host call whose call instruction comes next, if standing at one."""
-        raise NotImplementedError
+        return self._hunt().call_here()
 
     # --- motions -------------------------------------------------------------------------------------
 
     def interrupt(self) -> None:
         """Stop the motion under way soon. The only method that other threads and signal handlers may call."""
-        raise NotImplementedError
+        self._session.interrupt()
 
     def goto(self, target: Target) -> StopReport:
         """Go to a place in time; breakpoints are not heeded.
@@ -171,11 +177,22 @@ class Debugger:
         A step that its tick does not have leads to the next position there is, and the message says so.
         Raises UsageError for a target outside the recording.
         """
-        raise NotImplementedError
+        position = self._time(target)
+        if not self.begin <= position <= self.end:
+            raise UsageError(
+                f"{position} is outside of the recording, which goes from {self.begin} to {self.end}"
+            )
+        report = self._motion(lambda hunt: self._go(position, hunt), StopKind.MOVED, reverse=False)
+        if report.reason is StopKind.INTERRUPTED or self.position == position:
+            return report
+        return replace(report, message=f"There is no {position}: tick {position.tick} has fewer steps.")
 
     def stepi(self, count: int = 1, reverse: bool = False) -> StopReport:
         """Go `count` rests on (or back): one instruction each, or a tick. Exact inverses of each other."""
-        raise NotImplementedError
+        count = _counted(count)
+        if reverse:
+            return self._motion(lambda hunt: self._stepper.reverse_stepi(hunt, count), reverse=True)
+        return self._motion(lambda hunt: self._stepper.stepi(hunt, count))
 
     def step(self, count: int = 1, reverse: bool = False) -> StopReport:
         """Go to the next start of a source line in any function with line information.
@@ -183,14 +200,18 @@ class Debugger:
         Also stops in the caller, in the middle of its line, when the function returns. Reverse: the last
         such place before here. Functions without line information are stepped over.
         """
-        raise NotImplementedError
+        if reverse:
+            return self._repeat(self._stepper.reverse_step, count, reverse=True)
+        return self._repeat(self._stepper.step, count)
 
     def next(self, count: int = 1, reverse: bool = False) -> StopReport:
         """As `step`, but stepping over calls.
 
         Reverse stays in the frame too, and goes to the line of the call in the caller from the first line.
         """
-        raise NotImplementedError
+        if reverse:
+            return self._repeat(self._stepper.reverse_next, count, reverse=True)
+        return self._repeat(self._stepper.next, count)
 
     def finish(self, reverse: bool = False) -> StopReport:
         """Run until the selected frame has returned; report what it returned.
@@ -198,7 +219,17 @@ class Debugger:
         Reverse: back to the call instruction of the selected frame, in its caller.
         Raises UsageError in the outermost frame (forward: as gdb).
         """
-        raise NotImplementedError
+        frame = self._inspector.frame()
+        if self.selected == self.frame_count - 1:
+            raise UsageError("`finish` is not meaningful in the outermost frame")
+        if reverse:
+            return self._motion(lambda hunt: self._stepper.reverse_finish(hunt, frame.entry), reverse=True)
+        leaving = Leaving.of(self._session, self.selected)
+        report = self._motion(lambda hunt: self._stepper.finish(hunt, frame.entry), StopKind.FINISHED)
+        if self._is_alive(frame.entry) or report.reason is StopKind.INTERRUPTED:
+            return report
+        value = returned_value(leaving, self._session, self._timeline, self.debug)
+        return replace(report, returned=value)
 
     def until(self, spec: str | None = None, reverse: bool = False) -> StopReport:
         """Without `spec`: `next`, but never to an earlier place of the function (so out of loops).
@@ -206,22 +237,31 @@ class Debugger:
         With it: until that place is reached in the selected frame (or anywhere, if it lies in another
         function), or the selected frame is left. Reverse: the same toward the past.
         """
-        raise NotImplementedError
+        if spec is not None:
+            return self._to_place(spec, reverse, anywhere=False)
+        if reverse:
+            return self._motion(self._stepper.reverse_until, reverse=True)
+        return self._motion(self._stepper.until)
 
     def advance(self, spec: str, reverse: bool = False) -> StopReport:
         """Until the place is reached in any frame, or the selected frame is left."""
-        raise NotImplementedError
+        return self._to_place(spec, reverse, anywhere=True)
 
     def continue_(self, count: int = 1, reverse: bool = False) -> StopReport:
         """Go on to the next stop. A `count` above 1 ignores the breakpoint here count-1 times, as gdb."""
-        raise NotImplementedError
+        note = self._ignore_here(count)
+        if reverse:
+            report = self._motion(lambda hunt: hunt.backward(), reverse=True)
+        else:
+            report = self._motion(lambda hunt: hunt.forward())
+        return replace(report, message=f"{note}\n\n{report.message}".strip()) if note else report
 
     # --- breakpoints ---------------------------------------------------------------------------------
 
     @property
     def breakpoints(self) -> Sequence[Breakpoint]:
         """All breakpoints, watchpoints and catchpoints by number."""
-        raise NotImplementedError
+        return self._table.views()
 
     def break_(
         self,
@@ -234,7 +274,23 @@ class Debugger:
 
         Raises UsageError if there is no such place, ExpressionError if the condition does not parse.
         """
-        raise NotImplementedError
+        places, note = self._resolver.resolve(spec, self._here())
+        parsed = parse_condition(condition)
+        return self._table.add(
+            lambda number: Armed(
+                Breakpoint(
+                    number=number,
+                    kind=BreakpointKind.CODE,
+                    what=spec.strip() if spec and spec.strip() else f"*{places[0].pc:#x}",
+                    temporary=temporary,
+                    condition=condition if parsed is not None else None,
+                    ignore=max(ignore, 0),
+                    places=tuple(places),
+                    note=note,
+                ),
+                parsed,
+            )
+        )
 
     def watch(self, expression: str, any_write: bool = False, condition: str | None = None) -> Breakpoint:
         """Watch the place in memory that `expression` names now; stops stand before the writing instruction.
@@ -243,114 +299,322 @@ class Debugger:
         the bytes as they are stop too. A variable of the selected frame is watched while that frame lives.
         Raises ExpressionError if it does not name a place in memory.
         """
-        raise NotImplementedError
+        parsed = parse_condition(condition)
+        watched = self._watched(expression)
+        watched = replace(
+            watched,
+            condition=parsed,
+            view=replace(
+                watched.view, any_write=any_write, condition=condition if parsed is not None else None
+            ),
+        )
+        return self._table.add(lambda number: replace(watched, view=replace(watched.view, number=number)))
 
     def catch(self, what: str, names: Sequence[str] = (), condition: str | None = None) -> Breakpoint:
         """Stop at host calls (`what` "call" or "syscall"; only those called `names`, if any) or at "trap".
 
         Names are those of imports, with or without their module (``fd_write``). Raises UsageError.
         """
-        raise NotImplementedError
+        parsed = parse_condition(condition)
+        if what not in ("call", "syscall", "trap"):
+            raise UsageError(f"cannot catch {what!r}: it is `catch call [NAME...]` or `catch trap`")
+        traps = what == "trap"
+        if traps and names:
+            raise UsageError("`catch trap` takes no names")
+        calls = frozenset() if traps else self._imports(names)
+        return self._table.add(
+            lambda number: Armed(
+                Breakpoint(
+                    number=number,
+                    kind=BreakpointKind.CATCH,
+                    what=" ".join(["trap" if traps else "call", *names]),
+                    condition=condition if parsed is not None else None,
+                    calls=calls,
+                    traps=traps,
+                ),
+                parsed,
+            )
+        )
 
     def delete(self, number: int | None = None) -> None:
         """Delete a breakpoint, or all of them. Raises UsageError if there is no such breakpoint."""
-        raise NotImplementedError
+        self._table.delete(number)
 
     def enable(self, number: int | None = None) -> None:
         """Enable a breakpoint, or all. Raises UsageError."""
-        raise NotImplementedError
+        self._table.enable(number, True)
 
     def disable(self, number: int | None = None) -> None:
         """Disable a breakpoint, or all. Raises UsageError."""
-        raise NotImplementedError
+        self._table.enable(number, False)
 
     def ignore(self, number: int, count: int) -> Breakpoint:
         """Ignore the next `count` hits of a breakpoint, in either direction. Raises UsageError."""
-        raise NotImplementedError
+        return self._table.ignore(number, count)
 
     def condition(self, number: int, condition: str | None) -> Breakpoint:
         """Set or (None) remove the condition of a breakpoint. Raises UsageError, ExpressionError."""
-        raise NotImplementedError
+        return self._table.condition(number, condition)
 
     # --- frames and data -----------------------------------------------------------------------------
 
     def frames(self, limit: int | None = None) -> list[FrameView]:
         """The call stack, innermost first; at most `limit` frames. Empty once the run has returned."""
-        raise NotImplementedError
+        return self._inspector.frames(limit)
 
     @property
     def frame_count(self) -> int:
         """How deep the call stack is."""
-        raise NotImplementedError
+        return len(self._session.state.frames)
 
     @property
     def selected(self) -> int:
         """Level of the selected frame, 0 = innermost."""
-        raise NotImplementedError
+        return self._inspector.selected
 
     def select_frame(self, level: int) -> FrameView:
-        """Select a frame for looking at data and for `finish`. Raises UsageError if there is no such frame."""
-        raise NotImplementedError
+        """Select a frame for looking at data and for `finish`. Raises UsageError if there is none such."""
+        return self._inspector.select(level)
 
     def up(self, count: int = 1) -> FrameView:
-        """Select the caller. Raises UsageError at the outermost frame; stops there if `count` is too large."""
-        raise NotImplementedError
+        """Select the caller, at most the outermost frame. Raises UsageError at that frame."""
+        return self._inspector.up(count)
 
     def down(self, count: int = 1) -> FrameView:
         """Select the callee. Raises UsageError at the innermost frame."""
-        raise NotImplementedError
+        return self._inspector.down(count)
 
     def locals(self) -> list[VariableView]:
         """Local variables in scope in the selected frame, innermost scope first, without its parameters."""
-        raise NotImplementedError
+        return self._inspector.locals()
 
     def arguments(self) -> list[VariableView]:
         """Parameters of the selected frame."""
-        raise NotImplementedError
+        return self._inspector.arguments()
 
     def variable_names(self) -> list[str]:
         """Names in scope in the selected frame, globals included: for completion."""
-        raise NotImplementedError
+        return self._inspector.variable_names()
 
     def evaluate(self, expression: str) -> TypedValue:
         """Evaluate in the selected frame. Raises ExpressionError."""
-        raise NotImplementedError
+        return self._inspector.evaluate(expression)
 
     def print_(self, expression: str, fmt: str | None = None) -> str:
         """The value of an expression as gdb prints it; `fmt` one of gdb's letters (x d u o t c a f s)."""
-        raise NotImplementedError
+        return self._inspector.print(expression, fmt)
 
     def type_of(self, expression: str) -> str:
         """The type of an expression, spelled in C (ptype, whatis)."""
-        raise NotImplementedError
+        return self._inspector.type_of(expression)
 
     def source(self, around: int = 10, spec: str | None = None) -> SourceView | None:
         """About `around` lines of source about the selected frame's line, or about `spec`.
 
         None where there is no line information or the file is neither in the trace nor on disk.
         """
-        raise NotImplementedError
+        location = self._location(spec) if spec is not None else self.where().location
+        if location is None:
+            return None
+        return self._listings.around(location, around, self._current_line())
 
     def source_lines(self, path: str, first: int, last: int) -> SourceView | None:
         """Lines `first` to `last` of a source file, cut at its end; None if the file is not to be had."""
-        raise NotImplementedError
+        return self._listings.lines(self._listings.find_file(path), first, last, self._current_line())
 
     def disassemble(self, function: str | int | None = None) -> list[DisassemblyLine]:
         """The instructions of a function (None: of the selected frame). Raises UsageError."""
-        raise NotImplementedError
+        if function is None:
+            frame = self._inspector.frame()
+            return self._listings.disassembly(frame.function, frame.pc)
+        index = function if isinstance(function, int) else self._function(function)
+        if not 0 <= index < len(self.module.functions):
+            raise UsageError(f"no function {index}: the module has {len(self.module.functions)}")
+        here = self.where().pc if self.frame_count else None
+        return self._listings.disassembly(index, here)
 
     def wasm_locals(self) -> list[WasmValue]:
         """The WebAssembly locals of the selected frame, parameters first."""
-        raise NotImplementedError
+        return self._inspector.wasm_locals()
 
     def wasm_operands(self) -> list[WasmValue]:
         """The operand stack of the selected frame, outermost first; `type` is "" (not tracked)."""
-        raise NotImplementedError
+        return self._inspector.wasm_operands()
 
     def wasm_globals(self) -> list[WasmValue]:
         """The WebAssembly globals."""
-        raise NotImplementedError
+        return self._inspector.wasm_globals()
 
     def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
         """Bytes of linear memory. Raises UsageError if they do not all lie inside it."""
-        raise NotImplementedError
+        return self._inspector.read_memory(address, length, memory)
+
+    # --- how it is done ------------------------------------------------------------------------------
+
+    def _hunt(self) -> Hunt:
+        return Hunt(self._session, self._timeline, self._table, self.debug)
+
+    def _motion(
+        self, run: Callable[[Hunt], Landing], aim: StopKind = StopKind.MOVED, reverse: bool = False
+    ) -> StopReport:
+        """Do one motion and report it. Interrupted or failed on the way back, it ends where it began."""
+        self._session.clear_interrupt()
+        origin, hunt = self.position, self._hunt()
+        self._stopped_at, self._inspector.selected = (), 0
+        try:
+            landing = run(hunt)
+        except Interrupted:
+            if reverse:
+                self._timeline.seek(origin)
+            return self._reporter.interrupted(hunt)
+        except TtdError:
+            if reverse:
+                self._timeline.seek(origin)
+            raise
+        report = self._reporter.report(landing, hunt, aim, reverse)
+        self._stopped_at = report.breakpoints
+        return report
+
+    def _repeat(self, run: Callable[[Hunt], Landing], count: int, reverse: bool = False) -> StopReport:
+        """The same motion several times, until something stops it."""
+        count = _counted(count)
+
+        def run_all(hunt: Hunt) -> Landing:
+            landing = run(hunt)
+            for _ in range(count - 1):
+                if landing.triggers or self.position == (self.begin if reverse else self.end):
+                    break
+                self._session.obey_interrupt()
+                landing = run(hunt)
+            return landing
+
+        return self._motion(run_all, reverse=reverse)
+
+    def _go(self, position: Position, hunt: Hunt) -> Landing:
+        self._timeline.seek(position)
+        return Landing(self.position, reached=True, at_end=self.position >= self.end)
+
+    def _time(self, target: Target) -> Position:
+        """The position of a target. Raises UsageError for an event that there is not."""
+        if isinstance(target, ToPosition):
+            return target.position
+        if isinstance(target, ToEvent):
+            count = self.trace.event_count
+            if target.number >= count:
+                raise UsageError(f"no event {target.number}: the recording has {count}, counted from 0")
+            return self.trace.event(target.number).position
+        if isinstance(target, ToBegin):
+            return self.begin
+        if isinstance(target, ToEnd) or target.percent >= 100:
+            return self.end
+        begin, end, share = self.begin, self.end, target.percent / 100
+        if end.tick > begin.tick:
+            return max(begin, Position(begin.tick + int((end.tick - begin.tick) * share), 0))
+        return Position(begin.tick, begin.step + int((end.step - begin.step) * share))
+
+    def _to_place(self, spec: str, reverse: bool, anywhere: bool) -> StopReport:
+        """Run to a place, or until the selected frame is left."""
+        frame = self._inspector.frame()
+        places, _ = self._resolver.resolve(spec, self._here())
+        probes: list[Probe] = []
+        for place in places:
+            if anywhere or place.function != frame.function:
+                probes.append(CodeProbe(place.function, place.pc))
+            else:
+                probes.append(FrameProbe(frame.entry, frozenset({place.pc})))
+        if reverse:
+            return self._motion(
+                lambda hunt: self._stepper.reverse_advance(hunt, probes, frame.entry), reverse=True
+            )
+        return self._motion(lambda hunt: self._stepper.advance(hunt, probes, frame.entry))
+
+    def _ignore_here(self, count: int) -> str:
+        """Ignore the breakpoint that the last motion stopped at for a while; a note if there is none."""
+        if _counted(count) == 1:
+            return ""
+        if not self._stopped_at:
+            return "Not stopped at any breakpoint; argument ignored."
+        number = self._stopped_at[0]
+        if all(view.number != number for view in self._table.views()):
+            return ""
+        self._table.ignore(number, count - 1)
+        return f"Will ignore next {count - 1} crossings of breakpoint {number}.  Continuing."
+
+    def _here(self) -> Here:
+        """What a breakpoint's place is relative to: the selected frame."""
+        where = self.where()
+        return Here(where.pc, where.location.path if where.location is not None else None)
+
+    def _watched(self, expression: str) -> Armed:
+        """A watchpoint without a number on what `expression` names now."""
+        raw = parse_range(expression)
+        view = Breakpoint(0, BreakpointKind.WATCH, expression.strip())
+        if raw is not None:
+            address, length = raw
+            self._check_watched(0, address, length)
+            return Armed(replace(view, address=address, length=length))
+        watchable = lvalue_range(parse(expression), self._inspector.context)
+        self._check_watched(watchable.memory, watchable.address, watchable.length)
+        view = replace(view, memory=watchable.memory, address=watchable.address, length=watchable.length)
+        if watchable.frame_local:
+            frame = self._inspector.frame()
+            name = self.debug.function_name(frame.function)
+            view = replace(view, scope=frame.entry, scope_function=name)
+        return Armed(view, watchable=watchable)
+
+    def _check_watched(self, memory: int, address: int, length: int) -> None:
+        if not 0 < length <= MOST_WATCHED:
+            raise UsageError(f"cannot watch {length} bytes; it must be 1 to {MOST_WATCHED}")
+        self._inspector.read_memory(address, length, memory)
+
+    def _imports(self, names: Sequence[str]) -> frozenset[int]:
+        """The function indices of imports by their names; all of them for no names. Raises UsageError."""
+        imported = {f.index: f.imported for f in self.module.functions if f.imported is not None}
+        if not names:
+            return frozenset(imported)
+        found: set[int] = set()
+        for name in names:
+            indices = {
+                index for index, item in imported.items() if name in (item.name, f"{item.module}.{item.name}")
+            }
+            if not indices:
+                known = ", ".join(sorted(import_name(self.module, index) for index in imported))
+                raise UsageError(f"the program imports no {name!r}; it imports {known or 'nothing'}")
+            found |= indices
+        return frozenset(found)
+
+    def _function(self, name: str) -> int:
+        """The index of the first function called `name`, or at ``*address``. Raises UsageError."""
+        if name.strip().startswith("*"):
+            return self._resolver.resolve(name, self._here())[0][0].function
+        found = self.debug.find_functions(name.strip())
+        if not found:
+            raise UsageError(f"function {name.strip()!r} is not defined; `info functions` lists them")
+        return found[0]
+
+    def _current_line(self) -> Location | None:
+        return self.where().location if self.frame_count else None
+
+    def _location(self, spec: str) -> Location | None:
+        """The source line that `spec` names; a line need not have code. Raises UsageError."""
+        if match := re.fullmatch(r"\s*(?:(.+):)?(\d{1,9})\s*", spec):
+            path = match[1] or self._here().path
+            if path is None:
+                raise UsageError(f"no source file here: write file:{match[2]}")
+            return Location(self._listings.find_file(path), int(match[2]))
+        places, _ = self._resolver.resolve(spec, self._here())
+        return places[0].location
+
+    def _is_alive(self, entry: Position) -> bool:
+        return any(frame.entry == entry for frame in self._session.state.frames)
+
+    def _on_progress(self, position: Position, backward: bool) -> None:
+        if self.progress is not None:
+            self.progress(Progress(position, self.percent(position), backward))
+
+
+def _counted(count: int) -> int:
+    """How often a motion is to be done. Raises UsageError for less than once."""
+    if count < 1:
+        raise UsageError(f"cannot do that {count} times; the count must be at least 1")
+    return count

@@ -1,0 +1,90 @@
+"""The other side of the imports during a replay: answers come from the log, nothing real is touched.
+
+Arguments and positions are compared with the log, and the first difference is a `Divergence`. The log
+is untrusted: what it says is written to memory only after its bounds were checked.
+
+May import base, wasm, engine and store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ttd.engine.protocol import EndOfLog, HostExit, HostTrap
+from ttd.errors import DamagedTrace, Divergence
+from ttd.events import HostCall, MemoryWrite, Outcome
+from ttd.state import Memory
+from ttd.store.trace import Trace
+from ttd.types import EndKind, Position, Value
+from ttd.wasm.model import Module
+
+
+def import_name(module: Module, function: int) -> str:
+    """The name of import number `function` without its module, such as ``fd_write``."""
+    if function < len(module.functions):
+        imported = module.functions[function].imported
+        if imported is not None:
+            return imported.name
+    return f"func[{function}]"
+
+
+class ReplayHost:
+    """Answers host calls from `trace`. Implements `ttd.engine.protocol.Host`."""
+
+    def __init__(self, trace: Trace, module: Module) -> None:
+        self._trace = trace
+        self._module = module
+        self._next = 0
+
+    def seek(self, event: int) -> None:
+        """The next call is event number `event`."""
+        self._next = event
+
+    def call(
+        self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
+    ) -> tuple[Value, ...]:
+        """Answer a call as the log has it. Raises as `Host.call` says."""
+        event = self._expected(function, arguments, position)
+        if (event.function, event.arguments, event.position) != (function, arguments, position):
+            raise Divergence(
+                position,
+                f"{self._describe(event.function, event.arguments)} at {event.position}",
+                f"{self._describe(function, arguments)} at {position}",
+            )
+        for write in event.writes:
+            self._write(write, event, memories)
+        self._next += 1
+        if event.outcome is Outcome.EXITED:
+            raise HostExit(event.code)
+        if event.outcome is Outcome.TRAPPED:
+            raise HostTrap(event.message)
+        self._check_results(event)
+        return event.results
+
+    def _expected(self, function: int, arguments: tuple[Value, ...], position: Position) -> HostCall:
+        """The next event of the log; EndOfLog if the log was cut off, a divergence if it was not."""
+        if self._next < self._trace.event_count:
+            return self._trace.event(self._next)
+        if self._trace.ending.kind in (EndKind.INTERRUPTED, EndKind.CUT_OFF):
+            raise EndOfLog
+        raise Divergence(position, "no further host call", self._describe(function, arguments))
+
+    def _write(self, write: MemoryWrite, event: HostCall, memories: Sequence[Memory]) -> None:
+        end = write.address + len(write.data)
+        if write.memory >= len(memories) or write.address < 0:
+            raise DamagedTrace(f"event {event.number} of the trace writes to a memory that does not exist")
+        view = memories[write.memory].view()
+        if end > len(view):
+            raise DamagedTrace(f"event {event.number} of the trace writes outside of memory (to {end:#x})")
+        view[write.address : end] = write.data
+
+    def _check_results(self, event: HostCall) -> None:
+        expected = len(self._module.functions[event.function].type.results)
+        if len(event.results) != expected:
+            raise DamagedTrace(
+                f"event {event.number} of the trace has {len(event.results)} results, not {expected}"
+            )
+
+    def _describe(self, function: int, arguments: tuple[Value, ...]) -> str:
+        listed = ", ".join(str(argument) for argument in arguments)
+        return f"{import_name(self._module, function)}({listed})"

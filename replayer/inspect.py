@@ -1,0 +1,222 @@
+"""Looking at a stopped program: frames, variables, expressions, WebAssembly's own values.
+
+Knows which frame is selected. Nothing here runs the machine.
+
+May import base, wasm, debuginfo, expr and this package.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from ttd.debuginfo import DebugInfo, Variable
+from ttd.errors import ExpressionError, UsageError
+from ttd.expr import (
+    StateContext,
+    TypedValue,
+    describe_frame,
+    describe_type,
+    evaluate,
+    format_value,
+    parse,
+    parse_type,
+)
+from ttd.replayer.session import Session
+from ttd.replayer.views import FrameView, VariableView, WasmValue
+from ttd.state import Frame
+from ttd.types import ExceptionValue, Value
+from ttd.wasm.model import Module, ValType
+from ttd.wasm.names import Names
+
+MOST_READ = 64 << 20
+"""Bytes that one `read_memory` may return."""
+
+
+class Inspector:
+    """Reads the state of a session, in the selected frame. `select(0)` after every motion."""
+
+    def __init__(self, session: Session, debug: DebugInfo, names: Names) -> None:
+        self._session = session
+        self._debug = debug
+        self._names = names
+        self.selected = 0
+
+    @property
+    def _frames(self) -> Sequence[Frame]:
+        return self._session.state.frames
+
+    @property
+    def _module(self) -> Module:
+        return self._session.module
+
+    @property
+    def context(self) -> StateContext:
+        """Where expressions are evaluated: the selected frame."""
+        return StateContext(self._session.state, self._debug, self.selected)
+
+    def frame(self, level: int | None = None) -> Frame:
+        """Frame `level` (None: the selected one). Raises UsageError if there is no such frame."""
+        level = self.selected if level is None else level
+        frames = self._frames
+        if not frames:
+            raise UsageError("no frame: the run has returned here; `reverse-step` leads back into it")
+        if not 0 <= level < len(frames):
+            raise UsageError(f"no frame {level}: the stack has {len(frames)}, counted from 0")
+        return frames[-1 - level]
+
+    # --- frames --------------------------------------------------------------------------------------
+
+    def frames(self, limit: int | None) -> list[FrameView]:
+        """The call stack, innermost first."""
+        count = len(self._frames) if limit is None else min(max(limit, 0), len(self._frames))
+        return [self.view(level) for level in range(count)]
+
+    def view(self, level: int) -> FrameView:
+        """Frame `level` with its arguments. Raises UsageError."""
+        frame = self.frame(level)
+        described = describe_frame(self._session.state, self._debug, level)
+        arguments = tuple(
+            VariableView(variable.name, variable.type.name, text)
+            for variable, (_, text) in zip(
+                self._debug.parameters(frame.function), described.arguments, strict=True
+            )
+        )
+        return FrameView(
+            level=level,
+            function_index=frame.function,
+            function=described.name,
+            pc=frame.pc,
+            location=described.location,
+            arguments=arguments,
+            entry=frame.entry,
+            selected=level == self.selected,
+        )
+
+    def select(self, level: int) -> FrameView:
+        """Select a frame. Raises UsageError."""
+        self.frame(level)
+        self.selected = level
+        return self.view(level)
+
+    def up(self, count: int) -> FrameView:
+        """Toward the callers."""
+        self.frame()
+        if self.selected == len(self._frames) - 1:
+            raise UsageError("initial frame selected; you can't go up")
+        return self.select(min(self.selected + max(count, 0), len(self._frames) - 1))
+
+    def down(self, count: int) -> FrameView:
+        """Toward the callees."""
+        self.frame()
+        if self.selected == 0:
+            raise UsageError("bottom (innermost) frame selected; you can't go down")
+        return self.select(max(self.selected - max(count, 0), 0))
+
+    # --- variables -----------------------------------------------------------------------------------
+
+    def locals(self) -> list[VariableView]:
+        """Variables of the selected frame without its parameters, innermost scope first."""
+        frame = self.frame()
+        variables = self._debug.variables(frame.function, frame.pc)
+        chosen = [variable for variable in variables if not variable.is_parameter]
+        return [self._variable(variable) for variable in sorted(chosen, key=lambda v: -v.depth)]
+
+    def arguments(self) -> list[VariableView]:
+        """Parameters of the selected frame."""
+        return [self._variable(variable) for variable in self._debug.parameters(self.frame().function)]
+
+    def variable_names(self) -> list[str]:
+        """Names in scope, globals included."""
+        frames = self._frames
+        visible: list[Variable] = []
+        if frames:
+            frame = self.frame()
+            visible = self._debug.variables(frame.function, frame.pc)
+        return sorted({variable.name for variable in (*visible, *self._debug.globals_())})
+
+    def _variable(self, variable: Variable) -> VariableView:
+        value = TypedValue.of_variable(variable, self.context)
+        return VariableView(variable.name, variable.type.name, _shown(value))
+
+    def evaluate(self, expression: str) -> TypedValue:
+        """The value of an expression. Raises ExpressionError."""
+        return evaluate(parse(expression), self.context)
+
+    def print(self, expression: str, fmt: str | None) -> str:
+        """The value of an expression as text. Raises ExpressionError."""
+        return format_value(self.evaluate(expression), fmt or "")
+
+    def type_of(self, expression: str) -> str:
+        """The type of an expression, or a type's own definition. Raises ExpressionError."""
+        return describe_type(parse_type(expression, self.context))
+
+    def read_memory(self, address: int, length: int, memory: int) -> bytes:
+        """Bytes of linear memory. Raises UsageError."""
+        memories = self._session.state.memories
+        if not 0 <= memory < len(memories):
+            raise UsageError(f"the program has no memory {memory}")
+        if length > MOST_READ:
+            raise UsageError(f"cannot read {length} bytes at once; read at most {MOST_READ}")
+        view = memories[memory].view()
+        if not 0 <= address <= address + length <= len(view):
+            raise UsageError(f"cannot access memory at {address:#x}: it ends at {len(view):#x}")
+        return bytes(view[address : address + length])
+
+    # --- WebAssembly ---------------------------------------------------------------------------------
+
+    def wasm_locals(self) -> list[WasmValue]:
+        """The WebAssembly locals of the selected frame."""
+        frame = self.frame()
+        types = self._module.functions[frame.function].local_types
+        return [
+            _wasm_value(index, self._names.local(frame.function, index), type_, value)
+            for index, (type_, value) in enumerate(zip(types, frame.locals, strict=True))
+        ]
+
+    def wasm_operands(self) -> list[WasmValue]:
+        """The operand stack of the selected frame, outermost first."""
+        return [_wasm_value(index, "", None, value) for index, value in enumerate(self.frame().operands)]
+
+    def wasm_globals(self) -> list[WasmValue]:
+        """The WebAssembly globals."""
+        return [
+            _wasm_value(index, self._names.global_(index), declared.type.type, value)
+            for index, (declared, value) in enumerate(
+                zip(self._module.globals, self._session.state.globals, strict=True)
+            )
+        ]
+
+
+def _shown(value: TypedValue) -> str:
+    """A variable's value, or why there is none: gdb's ``<error: …>``."""
+    try:
+        return format_value(value)
+    except ExpressionError as error:
+        return f"<error: {error}>"
+
+
+def _wasm_value(index: int, name: str, type_: ValType | None, value: Value) -> WasmValue:
+    spelled = "" if type_ is None else str(type_)
+    return WasmValue(index, name, spelled, value, wasm_text(type_, value))
+
+
+def wasm_text(type_: ValType | None, value: Value) -> str:
+    """A WebAssembly value for people: integers signed, floats as floats, vectors in hexadecimal."""
+    if value is None:
+        return "null"
+    if isinstance(value, ExceptionValue):
+        return f"exception (tag {value.tag})"
+    if type_ is ValType.I32:
+        return str(value - (1 << 32) if value >> 31 else value)
+    if type_ is ValType.I64:
+        return str(value - (1 << 64) if value >> 63 else value)
+    if type_ is ValType.F32:
+        return repr(struct.unpack("<f", value.to_bytes(4, "little"))[0])
+    if type_ is ValType.F64:
+        return repr(struct.unpack("<d", value.to_bytes(8, "little"))[0])
+    if type_ is ValType.V128:
+        return f"{value:#034x}"
+    if type_ is ValType.FUNCREF:
+        return f"func[{value}]"
+    return hex(value) if type_ is None else str(value)

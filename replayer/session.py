@@ -1,0 +1,287 @@
+"""A program of a trace on an engine: long runs in slices, so that they can be interrupted and watched.
+
+What an engine promises for one `run` holds here for many slices together: a hit is found whether or
+not it lies on the seam of two slices, which the property tests of the timeline check. The session also
+holds the end of the recording: an interrupted or cut-off one goes on no further than it was recorded,
+and a complete one must end as it was recorded to end.
+
+May import base, wasm, engine, interpreter, store and this package.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from ttd.engine.protocol import (
+    TICK_RULE,
+    Engine,
+    FrameProbe,
+    Goal,
+    Hit,
+    Host,
+    Invocation,
+    Limits,
+    Probe,
+    Program,
+    Stop,
+)
+from ttd.errors import Divergence, TraceVersionError, check
+from ttd.replayer.host import ReplayHost
+from ttd.state import Snapshot, State
+from ttd.store.trace import Trace
+from ttd.types import Ending, EndKind, Position, StopReason
+from ttd.wasm.model import Module
+
+EngineFactory: TypeAlias = "Callable[[Program, Host], Engine]"
+
+SLICE_SECONDS = 0.05
+"""How long a slice of a run takes: the reaction time to an interrupt."""
+
+FIRST_SLICE = 2_000
+"""Ticks of the first slice, when nothing is known about the engine's speed."""
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the machine stands at the end of a slice. Never leaves this package."""
+
+
+def just_after(position: Position) -> Position:
+    """A position behind `position` and not behind the next rest: running until it takes one rest."""
+    return Position(position.tick, position.step + 1)
+
+
+def program_of(trace: Trace) -> Program:
+    """The program that a trace recorded.
+
+    Raises InvalidModule or UnsupportedFeature for its module, TraceVersionError for another tick rule.
+    """
+    from ttd.engine.validate import load_module
+
+    manifest = trace.manifest
+    if manifest.tick_rule != TICK_RULE:
+        raise TraceVersionError(
+            f"the trace counts time by tick rule {manifest.tick_rule}, this ttd by rule {TICK_RULE}; "
+            "replay it with the version of ttd that recorded it"
+        )
+    return Program(
+        load_module(trace.module),
+        tuple(Invocation(call.function, call.arguments) for call in manifest.invocations),
+        Limits(
+            manifest.limits.call_depth,
+            manifest.limits.memory_pages,
+            manifest.limits.table_elements,
+        ),
+    )
+
+
+def interpreter(program: Program, host: Host) -> Engine:
+    """The engine that is used unless another is asked for."""
+    from ttd.interpreter import Interpreter
+
+    return Interpreter(program, host)
+
+
+class Session:
+    """An engine that replays `trace`, from its begin on. `close` frees it."""
+
+    def __init__(self, trace: Trace, factory: EngineFactory | None = None) -> None:
+        self.trace = trace
+        self.program = program_of(trace)
+        self.ending: Ending = trace.ending
+        self.engine = (factory or interpreter)(self.program, ReplayHost(trace, self.program.module))
+        self.begin = self.engine.state.position
+        self._interrupt = threading.Event()
+        self._slice = FIRST_SLICE
+        self._ended: Stop | None = None
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.engine.close()
+
+    @property
+    def module(self) -> Module:
+        """The program's module."""
+        return self.program.module
+
+    @property
+    def state(self) -> State:
+        """The state now; live."""
+        return self.engine.state
+
+    @property
+    def position(self) -> Position:
+        """Where the machine stands."""
+        return self.engine.state.position
+
+    @property
+    def end(self) -> Position:
+        """The last position of the recording."""
+        return max(self.ending.position, self.begin)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the recording holds the end of the run."""
+        return self.ending.kind in (EndKind.EXIT, EndKind.TRAP)
+
+    @property
+    def ended(self) -> Stop | None:
+        """The stop at the end of the run, if the machine has run into its end and stands there."""
+        return self._ended
+
+    def interrupt(self) -> None:
+        """Make the run under way, or the next one, raise `Interrupted`. Any thread may call this."""
+        self._interrupt.set()
+
+    def obey_interrupt(self) -> None:
+        """Raise `Interrupted` if the user asked to stop."""
+        if self._interrupt.is_set():
+            self._interrupt.clear()
+            raise Interrupted
+
+    def clear_interrupt(self) -> None:
+        """Forget an interrupt that nothing was left to obey."""
+        self._interrupt.clear()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Stand at the time of `snapshot`."""
+        self._ended = None
+        self.engine.restore(snapshot)
+
+    def run(self, goal: Goal, between: Callable[[], None] = lambda: None) -> Stop:
+        """Run as `Engine.run` does, with three differences.
+
+        Hits of the exit of a frame at `goal.until` itself are reported too. The end of a recording that is
+        not complete stops with END_OF_TRACE. After each slice `between` is called, and `Interrupted` is
+        raised if the user asked for it.
+        """
+        run = _Run(self, goal)
+        while True:
+            stop = run.slice(self._slice_end(goal.until))
+            if stop is not None:
+                return stop
+            self.obey_interrupt()
+            between()
+
+    def slice(self, goal: Goal) -> Stop:
+        """One run of the engine, timed; checks how it ended against the recording."""
+        began, tick = time.perf_counter(), self.position.tick
+        stop = self.engine.run(goal)
+        self._tune(self.position.tick - tick, time.perf_counter() - began)
+        if stop.reason is StopReason.ENDED:
+            self._check_ending(stop)
+            self._ended = stop
+        elif stop.reason is StopReason.END_OF_TRACE:
+            self.ending = replace(self.ending, position=stop.position)
+        elif self.complete and self.position > self.end:
+            raise Divergence(self.position, self.ending.describe(), "still running")
+        return stop
+
+    def _slice_end(self, until: Position | None) -> Position:
+        """Where the next slice ends: after some time, at the goal, at the end of the recording."""
+        last = just_after(self.end) if self.complete else self.end
+        near = Position(self.position.tick + self._slice, 0)
+        return min(near, last if until is None else min(until, last))
+
+    def _tune(self, ticks: int, seconds: float) -> None:
+        """Set the length of slices by the speed of the last one."""
+        if ticks >= self._slice // 2 and seconds > 0:
+            wanted = int(ticks * SLICE_SECONDS / seconds)
+            self._slice = max(16, min(wanted, self._slice * 8))
+        elif seconds > 2 * SLICE_SECONDS:
+            self._slice = max(16, self._slice // 2)
+
+    def _check_ending(self, stop: Stop) -> None:
+        ending = stop.ending
+        check(ending is not None, "an engine ended without saying how")
+        if ending is not None and self.complete and ending != self.ending:
+            raise Divergence(
+                stop.position,
+                f"{self.ending.describe()} at {self.ending.position}",
+                f"{ending.describe()} at {ending.position}",
+            )
+
+
+class _Run:
+    """A run in slices. Keeps what has to survive the seams: the last hits, and who has left.
+
+    An engine does not report hits at the position it runs to; the next slice does, as it starts there.
+    Only a frame's exit is lost: at the start of the next slice it is gone already. So exits at seams
+    are found here, by comparing the frames at both ends of a slice.
+    """
+
+    def __init__(self, session: Session, goal: Goal) -> None:
+        self._session = session
+        self._goal = goal
+        self._exits = tuple(p for p in goal.probes if isinstance(p, FrameProbe) and p.on_exit)
+        self._offered: set[Probe] = set()
+        self._alive = self._living()
+        self._last: tuple[Hit, ...] = ()
+        if self._exits:
+            self._goal = replace(goal, accept=self._accept)
+        self._wanted = goal.accept
+
+    def _accept(self, hit: Hit) -> bool:
+        self._offered.add(hit.probe)
+        return self._wanted is None or self._wanted(hit)
+
+    def slice(self, until: Position) -> Stop | None:
+        """Run until `until`; the stop if that ends the whole run."""
+        session, goal = self._session, self._goal
+        start = session.position
+        if session.ended is not None:
+            return replace(session.ended, hits=())
+        if not session.complete and start >= session.end:
+            return Stop(StopReason.END_OF_TRACE, start, self._last)
+        if goal.until is not None and start >= goal.until:
+            return Stop(StopReason.LIMIT, start, self._last)
+        after = goal.after if goal.after is not None and goal.after >= start else None
+        stop = session.slice(replace(goal, until=until, after=after))
+        if stop.hits:
+            self._note(stop.hits)
+            if not goal.remember:
+                return stop
+        if stop.reason is not StopReason.LIMIT:
+            return replace(stop, hits=self._last)
+        return self._seam()
+
+    def _note(self, hits: tuple[Hit, ...]) -> None:
+        same = self._last and self._last[0].position == hits[0].position
+        self._last = (*self._last, *hits) if same else hits
+
+    def _seam(self) -> Stop | None:
+        """At the end of a slice: the stop if the run is over here, or if a frame was left just here."""
+        session, goal = self._session, self._goal
+        position = session.position
+        exits = self._left(position)
+        if exits:
+            self._note(exits)
+        if goal.until is not None and position >= goal.until:
+            return Stop(StopReason.LIMIT, position, self._last)
+        if not session.complete and position >= session.end:
+            return Stop(StopReason.END_OF_TRACE, position, self._last)
+        if exits and not goal.remember:
+            return self._others(exits)
+        return None
+
+    def _left(self, position: Position) -> tuple[Hit, ...]:
+        before, self._alive = self._alive, self._living()
+        gone = [probe for probe in self._exits if probe.entry in before and probe.entry not in self._alive]
+        hits = [Hit(probe, position) for probe in gone if probe not in self._offered]
+        return tuple(hit for hit in hits if self._accept(hit))
+
+    def _others(self, exits: tuple[Hit, ...]) -> Stop:
+        """The stop at `exits`, together with what else hits at their position."""
+        session = self._session
+        here = exits[0].position
+        more = session.slice(replace(self._goal, until=just_after(here), after=None))
+        also = more.hits if more.hits and more.hits[0].position == here else ()
+        return Stop(StopReason.PROBE, session.position, (*exits, *also))
+
+    def _living(self) -> set[Position]:
+        if not self._exits:
+            return set()
+        return {frame.entry for frame in self._session.state.frames}

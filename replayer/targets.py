@@ -1,0 +1,71 @@
+"""Places in time as the user writes them, for `goto`.
+
+Imports base modules only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ttd.errors import UsageError
+from ttd.types import Position
+
+
+@dataclass(frozen=True, slots=True)
+class ToPosition:
+    """A position of the run."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ToEvent:
+    """The call instruction of host call `number`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToPercent:
+    """A share of the run, 0 to 100, by ticks."""
+
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToBegin:
+    """The first position of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToEnd:
+    """The last position of the run."""
+
+
+Target: TypeAlias = "ToPosition | ToEvent | ToPercent | ToBegin | ToEnd"
+
+
+def parse_target(text: str) -> Target:
+    """The target written as ``1200:7``, ``1200``, ``event 5``, ``37%``, ``begin`` (``start``) or ``end``.
+
+    Raises UsageError for anything else.
+    """
+    word = text.strip().lower()
+    if word in ("begin", "start"):
+        return ToBegin()
+    if word == "end":
+        return ToEnd()
+    if match := re.fullmatch(r"event\s+#?(\d{1,18})", word):
+        return ToEvent(int(match[1]))
+    if match := re.fullmatch(r"(\d{1,3}(?:\.\d{1,15})?)\s*%", word):
+        if float(match[1]) > 100:
+            raise UsageError(f"{text.strip()} is past the end of the recording; 100% is its end")
+        return ToPercent(float(match[1]))
+    try:
+        return ToPosition(Position.parse(word))
+    except ValueError:
+        raise UsageError(
+            f"not a place in time: {text.strip()!r} (expected tick:step, tick, event N, N%, begin or end)"
+        ) from None
