@@ -48,16 +48,15 @@ class Inbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._before or self._wakeup != -1:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)  # type: ignore[arg-type]
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(self._wakeup)
-        # The sending end is left to the garbage collector: a guest that is still blocked may write to it.
         self._receiver.close()
+        self._sender.close()
 
     def done(self) -> None:
-        """Say that the guest has ended; from any thread, at any time."""
+        """Say that the guest has ended; from any thread, even when nobody waits any more."""
         with contextlib.suppress(OSError):
             self._sender.send(b"\0")
 

@@ -5,8 +5,8 @@ its own, while the calling thread waits for its end or for a signal. Between sli
 and the progress is noted; a signal is obeyed there too. If the guest is blocked in a host call
 when a signal comes, the recording ends at that call, and the call is left to itself.
 
-Imports base modules, `ttd.engine`, `ttd.interpreter`, `ttd.debuginfo`, `ttd.wasm`, the store and the
-recorder's own.
+Imports base modules, `ttd.engine`, `ttd.interpreter`, `ttd.debuginfo`, `ttd.expr`, `ttd.wasm`,
+the store and the recorder's own.
 """
 
 from __future__ import annotations
@@ -229,10 +229,10 @@ class _Recording:
         )
 
     def _backtrace(self) -> str:
-        from ttd.debuginfo import DebugInfo, backtrace, format_backtrace
+        from ttd.debuginfo import DebugInfo
+        from ttd.expr.backtrace import format_backtrace
 
-        module = self._setup.module
-        return format_backtrace(backtrace(self._engine.state, module, DebugInfo(module)))
+        return format_backtrace(self._engine.state, DebugInfo(self._setup.module))
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:

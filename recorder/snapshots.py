@@ -18,8 +18,15 @@ from ttd.state import Snapshot, State
 SHARE = 0.05
 """The part of the run time that snapshots may cost."""
 
+FREE = 0.02
+"""Seconds that snapshots may cost however short the run is: nobody notices them, and `ttd verify` then has
+the end of a short run to compare."""
+
 SPACING = 0.25
 """Seconds between snapshots at least: a replay runs through so little in no time."""
+
+FIRST_COST = 30e-6
+"""Seconds that the first snapshot is taken to cost for each page of 64 KiB: nothing has been measured yet."""
 
 
 class SnapshotSink(Protocol):
@@ -60,7 +67,10 @@ class SystemClock:
 
 
 class SnapshotPolicy:
-    """Takes the snapshots of one recording. Call `offer` from the guest's thread, every now and then."""
+    """Takes the snapshots of one recording, which begins now.
+
+    Call `offer` from the guest's thread, every now and then.
+    """
 
     def __init__(self, sink: SnapshotSink, clock: Clock | None = None) -> None:
         self._sink = sink
@@ -69,7 +79,7 @@ class SnapshotPolicy:
         self._last = self._start
         self._previous: Snapshot | None = None
         self._storing_since: float | None = None
-        self._next_cost = 0.0
+        self._next_cost: float | None = None
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
@@ -78,23 +88,25 @@ class SnapshotPolicy:
         """Take a snapshot of `state` if it is time for one; whether it was."""
         self._account()
         now = self._clock.now()
-        if self._sink.backlog or now - self._last < SPACING or not self._affordable(now):
+        if self._sink.backlog or now - self._last < SPACING or not self._affordable(now, state):
             return False
         self._take(state())
         return True
 
     def finish(self, state: State) -> None:
-        """Take a last snapshot, of the end of the run, if the run has been long enough to afford it.
+        """Take a last snapshot, of the end of the run, if it can be afforded.
 
         It lets a replay go to the end at once, and compare the end of its memory with that of the recording.
         """
         self._account()
         moved = self._previous is None or self._previous.position != state.position
-        if moved and self._affordable(self._clock.now()):
+        if moved and self._affordable(self._clock.now(), lambda: state):
             self._take(state)
 
-    def _affordable(self, now: float) -> bool:
-        return self.cost + self._next_cost <= SHARE * (now - self._start)
+    def _affordable(self, now: float, state: Callable[[], State]) -> bool:
+        if self._next_cost is None:
+            self._next_cost = FIRST_COST * sum(memory.pages for memory in state().memories)
+        return self.cost + self._next_cost <= max(SHARE * (now - self._start), FREE)
 
     def _take(self, state: State) -> None:
         before, others = self._clock.now(), self._clock.others()
@@ -103,8 +115,9 @@ class SnapshotPolicy:
         self._last = self._clock.now()
         self._previous = snapshot
         self._storing_since = others
-        self._next_cost = self._last - before
-        self.cost += self._next_cost
+        copying = self._last - before
+        self._next_cost = copying
+        self.cost += copying
         self.taken += 1
 
     def _account(self) -> None:
@@ -114,4 +127,4 @@ class SnapshotPolicy:
         storing = max(0.0, self._clock.others() - self._storing_since)
         self._storing_since = None
         self.cost += storing
-        self._next_cost += storing
+        self._next_cost = (self._next_cost or 0.0) + storing

@@ -73,6 +73,8 @@ def _end(call: HostCall, types: Sequence[object]) -> str:
         return f" = ? (exit {call.code})"
     if call.outcome is Outcome.TRAPPED:
         return f" = ? (trap: {call.message})"
+    if not call.results:
+        return ""
     shown = ", ".join(_plain(value, types, at) for at, value in enumerate(call.results))
     return f" = {shown}" if len(call.results) <= 1 else f" = ({shown})"
 

@@ -1,0 +1,139 @@
+"""Signals while recording, in a real process: whatever the guest is doing, the trace is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.recorder.replaying import replay
+from tests.support import ROOT, Guests
+from ttd.store.trace import Trace
+from ttd.types import EndKind
+
+DEADLINE = 30.0
+
+
+@contextlib.contextmanager
+def recording(
+    program: Path, trace: Path, how: str, *, terminal: bool = False, ignored: int = 0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The recording of wasi_block, ready: it has said so. Its stdin is open and says nothing."""
+    if terminal:
+        master, slave = pty.openpty()
+    else:
+        slave, master = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.recorder.driver", str(program), str(trace), how],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,  # type: ignore[func-returns-value]
+    )
+    os.close(slave)
+    try:
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], DEADLINE)[0], "the guest does not start"
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=DEADLINE)
+        os.close(master)
+
+
+def wait_until_blocked(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has used no processor time for a while: the guest is in its last host call."""
+    deadline = time.monotonic() + DEADLINE
+    before, since = -1, time.monotonic()
+    while time.monotonic() < deadline:
+        ticks = sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+        if ticks != before:
+            before, since = ticks, time.monotonic()
+        elif time.monotonic() - since > 0.3:
+            return
+        select.select([], [], [], 0.02)
+    raise AssertionError("the guest does not block")
+
+
+def finished(process: subprocess.Popen[bytes], path: Path, code: int) -> None:
+    """The process ends with `code`, quickly, and its trace is whole and replays."""
+    begun = time.monotonic()
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == code, errors.decode()
+    assert time.monotonic() - begun < 10
+    assert b"Traceback" not in errors
+    with Trace.open(path) as trace:
+        assert trace.ending.kind is EndKind.INTERRUPTED
+        assert not trace.damage
+        replay(trace)
+        assert f"interrupted at {trace.ending.position}, {trace.event_count} events".encode() in errors
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_guest_that_computes(guest: Guests, tmp_path: Path, number: int, code: int) -> None:
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, "loop") as process:
+        process.send_signal(number)
+        finished(process, path, code)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to see that the guest is blocked"
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("how", "terminal"), [("read", False), ("read", True), ("sleep", False)])
+def test_a_guest_that_is_blocked_in_a_host_call(
+    guest: Guests, tmp_path: Path, number: int, code: int, how: str, terminal: bool
+) -> None:
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, how, terminal=terminal) as process:
+        wait_until_blocked(process)
+        process.send_signal(number)
+        finished(process, path, code)
+
+
+def test_impatience_does_no_harm(guest: Guests, tmp_path: Path) -> None:
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, "loop") as process:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode in (130, 143), errors
+    with Trace.open(path) as trace:
+        assert trace.ending.kind is EndKind.INTERRUPTED
+
+
+def test_a_signal_that_was_ignored_stays_ignored(guest: Guests, tmp_path: Path) -> None:
+    """As for a program that a shell has started in the background, or under nohup."""
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, "loop", ignored=signal.SIGINT) as process:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        finished(process, path, 143)
+
+
+def test_a_killed_recording_opens_up_to_what_was_committed(guest: Guests, tmp_path: Path) -> None:
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, "loop") as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.7)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=DEADLINE)
+    with Trace.open(path) as trace:
+        assert trace.ending.kind is EndKind.CUT_OFF
+        assert trace.event_count > 0
+        assert trace.ending.position.tick > 100
+        replay(trace)
