@@ -19,6 +19,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
+from typing import TypeAlias
 
 import wasmtime
 from wasmtime import _ffi as ffi
@@ -26,9 +27,12 @@ from wasmtime import _ffi as ffi
 from ttd.errors import check, unreachable
 from ttd.interpreter.code import Op, Registers, Trapped
 from ttd.types import TrapKind
-from ttd.wasm.leb128 import write_unsigned
+from ttd.wasm.builder import Code, ModuleBuilder
+from ttd.wasm.model import ExternKind, FuncType, ValType
 from ttd.wasm.opcodes import Opcode
-from ttd.wasm.valtype import ValType
+
+Immediates: TypeAlias = "tuple[object, ...]"
+"""As `model.Instruction.immediates` has them."""
 
 _CELL = 16
 _MAX_OPERANDS = 3
@@ -55,35 +59,22 @@ def _engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-def _section(id_: int, contents: bytes) -> bytes:
-    return bytes((id_,)) + write_unsigned(len(contents)) + contents
-
-
-def helper_module(op: Opcode, immediates: bytes) -> bytes:
-    """A module that exports, as "f", a function of the operands of `op` that gives its result.
-
-    `immediates` are those of the instruction, encoded.
-    """
+def helper_module(op: Opcode, immediates: Immediates) -> bytes:
+    """A module that exports, as "f", a function of the operands of `op` that gives its result."""
     params, results = op.params, op.results
     if params is None or results is None:
         unreachable(f"{op.mnemonic} has no signature of its own")
-    code = bytes((op.prefix,)) + write_unsigned(op.code & 0xFFFF) if op.prefix else bytes((op.code,))
-    operands = b"".join(bytes((0x20, index)) for index in range(len(params)))
-    body = b"\0" + operands + code + immediates + b"\x0b"
-    type_ = bytes((0x60, len(params), *params, len(results), *results))
-    return b"".join(
-        (
-            b"\0asm\1\0\0\0",
-            _section(1, b"\1" + type_),
-            _section(3, b"\1\0"),
-            _section(7, b"\1\1f\0\0"),
-            _section(10, b"\1" + write_unsigned(len(body)) + body),
-        )
-    )
+    code = Code()
+    for index in range(len(params)):
+        code.emit("local.get", index)
+    code.emit(op, *immediates)
+    builder = ModuleBuilder()
+    builder.export("f", ExternKind.FUNCTION, builder.function(FuncType(params, results), code))
+    return builder.encode()
 
 
 @cache
-def _compiled(op: Opcode, immediates: bytes) -> wasmtime.Module:
+def _compiled(op: Opcode, immediates: Immediates) -> wasmtime.Module:
     return wasmtime.Module(_engine(), helper_module(op, immediates))
 
 
@@ -96,7 +87,7 @@ class Numerics:
     def __init__(self) -> None:
         self._store = wasmtime.Store(_engine())
         self._context = ctypes.cast(self._store._context(), ctypes.c_void_p)
-        self._functions: dict[tuple[Opcode, bytes], wasmtime.Func] = {}
+        self._functions: dict[tuple[Opcode, Immediates], wasmtime.Func] = {}
         self._array = (ctypes.c_uint64 * (_MAX_OPERANDS * _CELL // 8))()
         self._cells = memoryview(self._array).cast("B").cast("Q")
         self._trap = ctypes.c_void_p()
@@ -105,7 +96,7 @@ class Numerics:
         self._functions.clear()
         self._store.close()
 
-    def make(self, op: Opcode, immediates: bytes, a: int, then: int) -> Op:
+    def make(self, op: Opcode, immediates: Immediates, a: int, then: int) -> Op:
         """The operation of a numeric instruction: operands in registers from `a` on, the result in `a`."""
         params, results = op.params, op.results
         if params is None or results is None or len(results) != 1:
@@ -118,7 +109,7 @@ class Numerics:
             return self._binary(call, a, _MASK[results[0]], then)
         return self._unary(call, a, _MASK[results[0]], then)
 
-    def _caller(self, op: Opcode, immediates: bytes) -> Callable[[], None]:
+    def _caller(self, op: Opcode, immediates: Immediates) -> Callable[[], None]:
         """A function without arguments that performs `op` on the array; raises Trapped."""
         context, cells = self._context, ctypes.c_void_p(ctypes.addressof(self._array))
         function = ctypes.c_void_p(ctypes.addressof(self._function(op, immediates)._func))
@@ -131,7 +122,7 @@ class Numerics:
 
         return call
 
-    def _function(self, op: Opcode, immediates: bytes) -> wasmtime.Func:
+    def _function(self, op: Opcode, immediates: Immediates) -> wasmtime.Func:
         key = (op, immediates)
         if key not in self._functions:
             instance = wasmtime.Instance(self._store, _compiled(op, immediates), [])

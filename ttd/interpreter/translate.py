@@ -159,8 +159,7 @@ class _Translator:
         if op.mnemonic in integers.EXPRESSIONS:
             lane = cast(int, instruction.immediates[0]) if op.immediates is Immediates.LANE else 0
             return integers.make(op.mnemonic, first, first + 1, then, lane)
-        lanes = bytes(cast("tuple[int, ...]", instruction.immediates[0])) if instruction.immediates else b""
-        return self.numerics.make(op, lanes, first, then)
+        return self.numerics.make(op, instruction.immediates, first, then)
 
     def memory_access(self, number: int, instruction: Instruction, top: int, then: int) -> Op:
         op = instruction.op
@@ -172,7 +171,7 @@ class _Translator:
             self.code.writers[entry] = access.write_range(op, index, first, offset)
         load = access.make(op, memory, first, offset, then, *lane)
         followed_by = _after_load(op)
-        return in_turn(load, self.numerics.make(followed_by, b"", first, then)) if followed_by else load
+        return in_turn(load, self.numerics.make(followed_by, (), first, then)) if followed_by else load
 
     def site(self, number: int, base: int, **what: object) -> Op:
         entry = self.entries[number]
