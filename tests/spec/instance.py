@@ -81,8 +81,13 @@ class Instance:
 
     def __init__(self, module: Module, find: Finder, make_engine: EngineFactory) -> None:
         self.module = module
+        self._unknowable: OutOfScope | None = None
         self._links = {(item.kind, item.index): find(item) for item in module.imports}
-        self._refuse_what_cannot_be_linked()
+        try:
+            self._refuse_what_cannot_be_linked()
+        except OutOfScope as reason:
+            self._give_up_on_sharers(reason)
+            raise
         self._host = LinkedHost(self)
         self._engine = make_engine(Program(module, ()), self._host, self._supplied())
         if module.start is not None:
@@ -128,6 +133,8 @@ class Instance:
 
     def call(self, function: int, arguments: tuple[Value, ...]) -> tuple[Value, ...]:
         """Call function number `function`, imported or not; its results, or `Trapped`."""
+        if self._unknowable is not None:
+            raise self._unknowable
         self._host.refused = None
         self.take_globals()
         self._engine.begin(Invocation(function, arguments))
@@ -179,6 +186,12 @@ class Instance:
                 refuse_references([item.type.type], [extern.owner.globals[extern.index]])
         self._refuse_aliases(ExternKind.TAG, list(self._imports(ExternKind.TAG)))
         self._refuse_aliases(ExternKind.GLOBAL, list(self._cells()))
+
+    def _give_up_on_sharers(self, reason: OutOfScope) -> None:
+        """We shall not be: what we would have written to others' tables and memories, nobody knows."""
+        for extern in self._links.values():
+            if extern.kind in (ExternKind.TABLE, ExternKind.MEMORY) and extern.owner.lends_tables:
+                extern.owner._unknowable = reason
 
     def _refuse_aliases(self, kind: ExternKind, imported: list[tuple[int, Extern]]) -> None:
         for position, (_, extern) in enumerate(imported):

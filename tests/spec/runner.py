@@ -15,8 +15,8 @@ from pathlib import Path
 
 import wasmtime
 
+from tests.spec.editing import merge_tags, prune
 from tests.spec.instance import EngineFactory, Extern, Instance, OutOfScope, SpecTest, Trapped, Unlinkable
-from tests.spec.pruning import prune
 from tests.spec.sexpr import Form, Node, read
 from tests.spec.values import Unknown, constant, pattern, show
 from ttd.engine.validate import load_module
@@ -187,7 +187,7 @@ class Script:
             return _strings(form)
         if kind == "quote":
             return bytes(wasmtime.wat2wasm(_strings(form)))
-        return assemble(self._source[form.start : form.end])
+        return assemble(merge_tags(self._source, form))
 
     def _register(self, form: Form) -> None:
         name = form[1]

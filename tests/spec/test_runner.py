@@ -147,11 +147,16 @@ def test_instances_share_functions_memories_and_globals(run: Run) -> None:
             "an exception that passes from one instance into another",
         ),
         ('(import "a" "tag" (tag)) (import "a" "tag" (tag))', "one tag imported twice by a module"),
+        (
+            '(import "a" "global" (global (mut i32))) (import "a" "global" (global (mut i32)))',
+            "one global imported twice by a module",
+        ),
     ],
 )
 def test_what_cannot_be_linked_is_out_of_scope(run: Run, text: str, reason: str) -> None:
     report = run(
         '(module (table (export "table") 1 funcref) (global (export "f") funcref (ref.func 0))'
+        '(global (export "global") (mut i32) (i32.const 0))'
         f'(tag (export "tag"))(func (export "throw") (throw 0))) (register "a") (module {text})'
     )
     assert report.failures == []
@@ -174,3 +179,33 @@ def test_recorded_rows_are_found_by_name(tmp_path: Path) -> None:
     report = Report("threads/a.wast", passed=1)
     (tmp_path / "results.txt").write_text("\n".join(table([report])))
     assert recorded_rows(tmp_path / "results.txt") == {"threads/a.wast": row(report)}
+
+
+def test_a_tag_that_is_imported_twice_is_one_tag(run: Run) -> None:
+    report = run(
+        """
+        (module (tag (export "tag"))) (register "a")
+        (module
+          (tag $one (import "a" "tag")) (tag $other (import "a" "tag")) (tag $otherwise)
+          (func (export "caught") (result i32)
+            (block $caught (try_table (catch $other $caught) (throw $one)) (return (i32.const 0)))
+            (i32.const 1))
+          (func (export "missed") (try_table (catch $other 0) (throw $otherwise))))
+        (assert_return (invoke "caught") (i32.const 1))
+        (assert_exception (invoke "missed"))
+        """
+    )
+    assert report.failures == []
+    assert (report.passed, report.out_of_scope.total()) == (4, 0)
+
+
+def test_what_a_refused_module_would_have_changed_is_not_judged(run: Run) -> None:
+    report = run(
+        """
+        (module $a (table (export "table") 1 funcref) (func (export "f"))) (register "a")
+        (module (import "a" "table" (table 1 funcref)))
+        (assert_return (invoke $a "f"))
+        """
+    )
+    assert report.failures == []
+    assert (report.passed, report.out_of_scope.total()) == (1, 2)
