@@ -337,7 +337,8 @@ class Interpreter:
         if (self._tick, self._step) >= (self._stop_tick, self._stop_step):
             return Stop(StopReason.LIMIT, position, tuple(watcher.hits))
         if watcher.arrive(position) and stops:
-            watcher.pass_by(active, self._index, position)
+            if self._index not in active.code.loops:
+                watcher.pass_by(active, self._index, position)
             return self._stop_before(active)
         return None
 
