@@ -94,7 +94,7 @@ class InternalError(TtdError):
 
 
 def check(condition: bool, message: str) -> None:
-    """Raise `InternalError` unless `condition` holds. Used where others would `assert`: never compiled out."""
+    """Raise `InternalError` unless `condition` holds. Where others would `assert`; never compiled out."""
     if not condition:
         raise InternalError(message)
 

@@ -45,7 +45,7 @@ class ExceptionValue:
     payload: tuple[Value, ...]
 
 
-Value: TypeAlias = "int | None | ExceptionValue"
+Value: TypeAlias = "int | ExceptionValue | None"
 """A WebAssembly value at run time, by type:
 
 i32, i64, f32, f64, v128
@@ -120,7 +120,7 @@ class Ending:
             return f"exit code {self.code}"
         if self.kind is EndKind.TRAP:
             return f"trap: {self.trap}"
-        return self.kind.value
+        return str(self.kind.value)
 
 
 class StopReason(enum.Enum):
