@@ -35,6 +35,17 @@ class ReplayHost:
         self._trace = trace
         self._module = module
         self._next = 0
+        self._writes: tuple[MemoryWrite, ...] = ()
+
+    @property
+    def answered(self) -> int:
+        """How many events lie behind; more than in the engine's state once a call has ended the run."""
+        return self._next
+
+    @property
+    def last_writes(self) -> tuple[MemoryWrite, ...]:
+        """What the call answered last wrote (`ttd.engine.protocol.WriteReporting`)."""
+        return self._writes
 
     def seek(self, event: int) -> None:
         """The next call is event number `event`."""
@@ -54,6 +65,7 @@ class ReplayHost:
         for write in event.writes:
             self._write(write, event, memories)
         self._next += 1
+        self._writes = event.writes
         if event.outcome is Outcome.EXITED:
             raise HostExit(event.code)
         if event.outcome is Outcome.TRAPPED:

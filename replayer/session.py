@@ -92,7 +92,8 @@ class Session:
         self.trace = trace
         self.program = program_of(trace)
         self.ending: Ending = trace.ending
-        self.engine = (factory or interpreter)(self.program, ReplayHost(trace, self.program.module))
+        self.host = ReplayHost(trace, self.program.module)
+        self.engine = (factory or interpreter)(self.program, self.host)
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
         self._slice = FIRST_SLICE
@@ -151,14 +152,16 @@ class Session:
         self._ended = None
         self.engine.restore(snapshot)
 
-    def run(self, goal: Goal, between: Callable[[], None] = lambda: None) -> Stop:
+    def run(
+        self, goal: Goal, between: Callable[[], None] = lambda: None, with_last_exits: bool = False
+    ) -> Stop:
         """Run as `Engine.run` does, with three differences.
 
-        Hits of the exit of a frame at `goal.until` itself are reported too. The end of a recording that is
-        not complete stops with END_OF_TRACE. After each slice `between` is called, and `Interrupted` is
-        raised if the user asked for it.
+        `with_last_exits`: exits of frames at `goal.until` itself are reported too. The end of a recording
+        that is not complete stops with END_OF_TRACE. After each slice `between` is called, and
+        `Interrupted` is raised if the user asked for it.
         """
-        run = _Run(self, goal)
+        run = _Run(self, goal, with_last_exits)
         while True:
             stop = run.slice(self._slice_end(goal.until))
             if stop is not None:
@@ -213,8 +216,9 @@ class _Run:
     are found here, by comparing the frames at both ends of a slice.
     """
 
-    def __init__(self, session: Session, goal: Goal) -> None:
+    def __init__(self, session: Session, goal: Goal, with_last_exits: bool) -> None:
         self._session = session
+        self._with_last_exits = with_last_exits
         self._goal = goal
         self._exits = tuple(p for p in goal.probes if isinstance(p, FrameProbe) and p.on_exit)
         self._offered: set[Probe] = set()
@@ -256,10 +260,11 @@ class _Run:
         """At the end of a slice: the stop if the run is over here, or if a frame was left just here."""
         session, goal = self._session, self._goal
         position = session.position
-        exits = self._left(position)
+        is_last = goal.until is not None and position >= goal.until
+        exits = self._left(position) if self._with_last_exits or not is_last else ()
         if exits:
             self._note(exits)
-        if goal.until is not None and position >= goal.until:
+        if is_last:
             return Stop(StopReason.LIMIT, position, self._last)
         if not session.complete and position >= session.end:
             return Stop(StopReason.END_OF_TRACE, position, self._last)

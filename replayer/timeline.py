@@ -100,7 +100,7 @@ class Timeline:
 
     def _go(self, target: Position) -> None:
         if not self._is_reached_from_here(target):
-            self._restore(self._base(target))
+            self._restore_before(target)
         for ticks in APPROACH:
             way = Position(max(target.tick - ticks, 0), 0)
             if way.tick - self.position.tick > ticks:
@@ -126,8 +126,8 @@ class Timeline:
         kept = self._pool.at_or_before(target).position
         return max([kept, *(info.position for info in self._recorded if info.position <= target)])
 
-    def _base(self, target: Position) -> Snapshot:
-        """The latest snapshot at or before `target`. Damaged ones of the trace are given up for good."""
+    def _restore_before(self, target: Position) -> None:
+        """Stand at the latest snapshot at or before `target`. Damaged ones of the trace are given up."""
         kept = self._pool.at_or_before(target)
         while True:
             best = max(
@@ -135,11 +135,12 @@ class Timeline:
                 key=lambda info: info.position,
                 default=None,
             )
-            if best is None:
-                return kept
             try:
-                return self._session.trace.load_snapshot(best)
+                self._restore(kept if best is None else self._session.trace.load_snapshot(best))
+                return
             except DamagedTrace:
+                if best is None:
+                    raise
                 self._recorded.remove(best)
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -176,7 +177,7 @@ class Timeline:
         self._focus = start
         search = plan(self._session.state)
         goal = Goal(until, search.probes, start, accept=search.accept)
-        stop = self._session.run(goal, self._between)
+        stop = self._session.run(goal, self._between, with_last_exits=True)
         if stop.hits and self.position != stop.hits[0].position:
             self.seek(stop.hits[0].position)
         return stop

@@ -1,0 +1,70 @@
+"""Recordings of the guests, made once for all tests of the replayer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.replayer.model import Run
+from tests.replayer.recordings import record_module
+from tests.support import Guests
+from ttd.recorder.options import RecordOptions, WasiOptions
+from ttd.recorder.session import record
+from ttd.replayer.debugger import Debugger
+from ttd.store.manifest import StdinKind
+from ttd.store.trace import Trace
+
+Recorded = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """``recorded("calls")`` is the path of a trace of that guest; ``"wat:tail"`` of a module of `recordings`."""
+    folder = tmp_path_factory.mktemp("recorded")
+    known: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in known:
+            path = folder / f"{name.replace(':', '-')}.trace"
+            if name.startswith("wat:"):
+                record_module(name.removeprefix("wat:"), path)
+            else:
+                wasi = WasiOptions(argv=(name,), stdin=StdinKind.NULL)
+                record(RecordOptions(guest(name), output=path, wasi=wasi))
+            known[name] = path
+        return known[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def runs(recorded: Recorded) -> Callable[[str], Run]:
+    """``runs("calls")``: every rest of a recorded run, found by single steps. The oracle."""
+    known: dict[str, Run] = {}
+
+    def make(name: str) -> Run:
+        if name not in known:
+            with Trace.open(recorded(name)) as trace:
+                known[name] = Run.walk(trace)
+        return known[name]
+
+    return make
+
+
+@pytest.fixture
+def debug(recorded: Recorded) -> Iterator[Callable[[str], Debugger]]:
+    """``debug("calls")``: a debugger on a recorded guest, closed after the test."""
+    opened: list[tuple[Debugger, Trace]] = []
+
+    def make(name: str) -> Debugger:
+        trace = Trace.open(recorded(name))
+        debugger = Debugger(trace)
+        opened.append((debugger, trace))
+        return debugger
+
+    yield make
+    for debugger, trace in opened:
+        debugger.close()
+        trace.close()

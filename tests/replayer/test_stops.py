@@ -1,0 +1,232 @@
+"""Stops are at the same positions in both directions: those that single steps find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.replayer.model import Run, all_stops, writes
+from ttd.replayer import session as session_module
+from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
+from ttd.replayer.lines import Lines
+from ttd.store.trace import Trace
+from ttd.types import Position
+
+Runs = Callable[[str], Run]
+Debug = Callable[[str], Debugger]
+
+GUESTS = ["calls", "loops", "trap"]
+MODULES = ["wat:tail", "wat:throw", "wat:cascade", "wat:trap"]
+
+
+@pytest.fixture(params=["long slices", "short slices"], autouse=True)
+def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test runs a second time with slices of one tick, so that every tick is a seam."""
+    if request.param == "short slices":
+        monkeypatch.setattr(session_module, "FIRST_SLICE", 1)
+        monkeypatch.setattr(session_module.Session, "_tune", lambda *_: None)
+    yield
+
+
+def forward(debugger: Debugger) -> list[Position]:
+    debugger.goto(ToPosition(debugger.begin))
+    return all_stops(lambda: debugger.continue_().where.position, debugger.end)
+
+
+def backward(debugger: Debugger) -> list[Position]:
+    debugger.goto(ToEnd())
+    found = all_stops(lambda: debugger.continue_(reverse=True).where.position, debugger.begin)
+    return found[::-1]
+
+
+@pytest.mark.parametrize(
+    ("guest_name", "spec"),
+    [
+        ("calls", "factorial"),
+        ("calls", "leaf"),
+        ("calls", "is_odd"),
+        ("loops", "cell"),
+        ("loops", "loops.c:28"),
+    ],
+)
+def test_code_breakpoints_stop_where_single_steps_pass_them(
+    debug: Debug, runs: Runs, guest_name: str, spec: str
+) -> None:
+    debugger, run = debug(guest_name), runs(guest_name)
+    (place,) = debugger.break_(spec).places
+    expected = run.at(place.function, place.pc)
+    assert expected
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+def test_several_breakpoints_stop_at_the_union_of_their_places(debug: Debug, runs: Runs) -> None:
+    debugger, run = debug("calls"), runs("calls")
+    numbers = [debugger.break_(spec) for spec in ("factorial", "apply", "leaf", "calls.c:12")]
+    expected = sorted({p for b in numbers for place in b.places for p in run.at(place.function, place.pc)})
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+@pytest.mark.parametrize(
+    ("guest_name", "expression"), [("loops", "checksum"), ("loops", "grid[3][2]"), ("loops", "grid")]
+)
+def test_watchpoints_stop_before_every_change(
+    debug: Debug, recorded: Callable[[str], object], guest_name: str, expression: str
+) -> None:
+    debugger = debug(guest_name)
+    watch = debugger.watch(expression)
+    changes = writes(debugger.trace, watch.memory, watch.address, watch.length)
+    expected = [position for position, _, _ in changes]
+    assert expected
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+def test_a_watch_tells_what_is_written(debug: Debug) -> None:
+    debugger = debug("loops")
+    watch = debugger.watch("checksum")
+    for _, old, new in writes(debugger.trace, watch.memory, watch.address, watch.length):
+        (change,) = debugger.continue_().changes
+        assert change.old == str(int.from_bytes(old, "little", signed=True))
+        assert change.new == str(int.from_bytes(new, "little", signed=True))
+        assert debugger.print_("checksum") == change.old
+
+
+@pytest.mark.parametrize(("module", "address"), [("wat:tail", 8), ("wat:throw", 16), ("wat:cascade", 4)])
+def test_raw_watches_work_without_debug_information(debug: Debug, module: str, address: int) -> None:
+    debugger = debug(module)
+    watch = debugger.watch(f"{address}, 4")
+    expected = [p for p, _, _ in writes(debugger.trace, 0, watch.address, watch.length)]
+    assert len(expected) > 2
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+@pytest.mark.parametrize("function", ["leaf", "factorial", "multiply"])
+def test_a_watch_on_a_local_lives_with_its_frame(debug: Debug, runs: Runs, function: str) -> None:
+    debugger, run = debug("calls"), runs("calls")
+    debugger.break_(function, temporary=True)
+    debugger.continue_()
+    name = debugger.locals()[0].name if debugger.locals() else debugger.arguments()[0].name
+    watch = debugger.watch(name)
+    entry = watch.scope
+    assert entry == debugger.frames()[0].entry
+    alive = set(run.alive(entry))
+    inside = [p for p, _, _ in writes(debugger.trace, 0, watch.address, watch.length) if p in alive]
+    expected = sorted({*inside, entry, run.exit_of(entry)})
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+def test_watches_on_two_frames_of_a_recursion_are_told_apart(debug: Debug, runs: Runs) -> None:
+    debugger, run = debug("calls"), runs("calls")
+    debugger.break_("factorial")
+    expected: set[Position] = set()
+    for _ in range(3):
+        debugger.continue_()
+        watch = debugger.watch("smaller")
+        entry = watch.scope
+        assert entry is not None
+        alive = set(run.alive(entry))
+        changes = writes(debugger.trace, 0, watch.address, watch.length)
+        expected |= {entry, run.exit_of(entry), *(p for p, _, _ in changes if p in alive)}
+    debugger.delete(1)
+    assert forward(debugger) == sorted(expected)
+    assert backward(debugger) == sorted(expected)
+
+
+def test_a_breakpoint_and_a_watch_on_one_instruction_are_both_told(debug: Debug) -> None:
+    debugger = debug("loops")
+    watch = debugger.watch("checksum")
+    place = debugger.continue_().where
+    both = debugger.break_(f"*{place.pc:#x}")
+    for stops, reverse in ((5, False), (5, True)):
+        for _ in range(stops):
+            report = debugger.continue_(reverse=reverse)
+            assert set(report.breakpoints) == {watch.number, both.number}
+            assert len(report.changes) == 1
+
+
+def test_catchpoints_stop_at_every_call(debug: Debug) -> None:
+    debugger = debug("calls")
+    debugger.catch("call")
+    expected = [event.position for event in debugger.trace.events()]
+    assert len(expected) >= 3
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+def test_a_catchpoint_with_names_stops_at_their_calls_only(debug: Debug) -> None:
+    debugger = debug("loops")
+    catch = debugger.catch("syscall", ["fd_write"])
+    expected = [event.position for event in debugger.trace.events() if event.function in catch.calls]
+    assert 0 < len(expected) < debugger.trace.event_count
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+def test_conditions_choose_the_same_hits_both_ways(debug: Debug, runs: Runs) -> None:
+    debugger, run = debug("loops"), runs("loops")
+    (place,) = debugger.break_("cell", condition="row == 3 && column % 2 == 1").places
+    every = run.at(place.function, place.pc)
+    expected = [every[3 * 5 + 1], every[3 * 5 + 3]]
+    assert forward(debugger) == expected
+    assert backward(debugger) == expected
+
+
+@pytest.mark.parametrize("ignored", [1, 4, 29])
+def test_ignored_hits_pass_in_either_direction(debug: Debug, runs: Runs, ignored: int) -> None:
+    debugger, run = debug("loops"), runs("loops")
+    breakpoint_ = debugger.break_("cell", ignore=ignored)
+    (place,) = breakpoint_.places
+    every = run.at(place.function, place.pc)
+    assert forward(debugger) == every[ignored:]
+    assert debugger.breakpoints[0].hits == len(every)
+    debugger.ignore(breakpoint_.number, ignored)
+    assert backward(debugger) == every[: len(every) - ignored]
+
+
+@pytest.mark.parametrize("guest_name", GUESTS)
+def test_steps_stop_at_the_same_places_both_ways(debug: Debug, runs: Runs, guest_name: str) -> None:
+    debugger, run = debug(guest_name), runs(guest_name)
+    expected = run.step_stops(Lines(debugger.module, debugger.debug))
+    assert len(expected) > 20
+    first, last = expected[0], expected[min(150, len(expected) - 1)]
+    expected = expected[: expected.index(last)]
+    debugger.goto(ToPosition(first))
+    assert [first, *all_stops(lambda: debugger.step().where.position, last)] == expected
+    assert [*all_stops(lambda: debugger.step(reverse=True).where.position, first), first][::-1] == expected
+
+
+@pytest.mark.parametrize("name", [*GUESTS, *MODULES])
+def test_single_steps_are_each_others_inverse(debug: Debug, runs: Runs, name: str) -> None:
+    debugger, run = debug(name), runs(name)
+    chosen = run.positions[:: max(1, len(run.positions) // 25)]
+    for position in chosen:
+        debugger.goto(ToPosition(position))
+        assert debugger.stepi().where.position == run.after(position)
+        assert debugger.stepi(reverse=True).where.position == position
+
+
+@pytest.mark.parametrize("name", ["wat:tail", "wat:throw", "wat:cascade"])
+def test_finish_leads_to_where_the_frame_is_gone(debug: Debug, runs: Runs, name: str) -> None:
+    debugger, run = debug(name), runs(name)
+    for rest in run.rests:
+        if len(rest.alive) > 1:
+            debugger.goto(ToPosition(rest.position))
+            assert debugger.finish().where.position == run.exit_of(rest.entry)
+            debugger.goto(ToPosition(rest.position))
+            before = run.positions[run.positions.index(rest.entry) - 1]
+            assert debugger.finish(reverse=True).where.position == before
+
+
+def test_traces_are_not_changed_by_looking_at_them(recorded: Callable[[str], object], debug: Debug) -> None:
+    path = debug("calls").trace.path
+    before = path.read_bytes()
+    with Trace.open(path) as trace, Debugger(trace) as debugger:
+        debugger.break_("leaf")
+        forward(debugger)
+        backward(debugger)
+    assert path.read_bytes() == before
