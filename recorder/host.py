@@ -43,7 +43,8 @@ class RecordingHost:
         log: Callable[[HostCall], None] | None = None,
     ) -> None:
         """LinkError if an import has no provider, or one of another type."""
-        self._callees = _bind(module, wasi, functions)
+        self._wasi = WasiHost(wasi, _served(module, functions), _wasi_memory(module))
+        self._callees = _bind(module, functions, self._wasi)
         self._early: list[HostCall] = []
         self._log = log or self._early.append
         self._gate = threading.Lock()
@@ -52,6 +53,10 @@ class RecordingHost:
         """How many calls have been logged."""
         self.pending: Position | None = None
         """The position of the call that is under way, if one is."""
+
+    def prepare(self, memories: Sequence[Memory]) -> None:
+        """Set up the surroundings that calls will need. UsageError where that fails."""
+        self._wasi.prepare(memories)
 
     def attach(self, log: Callable[[HostCall], None]) -> None:
         """From now on give events to `log`, those that there have been too."""
@@ -112,15 +117,16 @@ def _event(
 # --- binding -----------------------------------------------------------------------------------------
 
 
-def _bind(
-    module: Module, wasi: WasiOptions, functions: Mapping[tuple[str, str], Declaration]
-) -> list[Callee]:
-    imports = [item for item in module.imports if item.kind is ExternKind.FUNCTION]
+def _served(module: Module, functions: Mapping[tuple[str, str], Declaration]) -> list[str]:
+    """The functions of WASI that the module imports and the host file does not replace."""
+    return sorted({item.name for item in module.imports if _is_wasi(item, functions)})
+
+
+def _bind(module: Module, functions: Mapping[tuple[str, str], Declaration], wasi: WasiHost) -> list[Callee]:
     _refuse_missing(module, functions)
-    served = [item.name for item in imports if _is_wasi(item) and (item.module, item.name) not in functions]
-    host = WasiHost(wasi, sorted(set(served)), _wasi_memory(module))
     references = References()
-    return [_callee(item, functions, host, references) for item in imports]
+    imports = [item for item in module.imports if item.kind is ExternKind.FUNCTION]
+    return [_callee(item, functions, wasi, references) for item in imports]
 
 
 def _callee(
@@ -138,8 +144,9 @@ def _callee(
     return wasi.callee(item.name)
 
 
-def _is_wasi(item: Import) -> bool:
-    return item.module == MODULE and item.name in FUNCTIONS
+def _is_wasi(item: Import, functions: Mapping[tuple[str, str], Declaration]) -> bool:
+    known = item.kind is ExternKind.FUNCTION and item.module == MODULE and item.name in FUNCTIONS
+    return known and (item.module, item.name) not in functions
 
 
 def _wasi_memory(module: Module) -> int | None:
@@ -182,5 +189,5 @@ def _refuse_missing(module: Module, functions: Mapping[tuple[str, str], Declarat
 def _is_provided(item: Import, functions: Mapping[tuple[str, str], Declaration]) -> bool:
     """Memories, tables and tags are made by the engine; nobody could guess the value of a global."""
     if item.kind is ExternKind.FUNCTION:
-        return _is_wasi(item) or (item.module, item.name) in functions
+        return _is_wasi(item, functions) or (item.module, item.name) in functions
     return item.kind is not ExternKind.GLOBAL

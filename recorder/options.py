@@ -19,6 +19,18 @@ from ttd.types import Value
 from ttd.wasm.model import ExternKind, FuncType, Module, ValType
 
 
+def _check_text(text: str) -> None:
+    """UsageError for a text that no WASI program can be given: WASI has UTF-8 and C strings."""
+    if "\0" in text:
+        raise UsageError(f"{text!r} holds a zero character, which no program can be given")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{text!r} is not valid UTF-8, which is all that WASI programs can be given"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class PreopenedDirectory:
     """A directory that the guest may use, and the name by which it knows it."""
@@ -40,6 +52,7 @@ class PreopenedDirectory:
 
     def check(self) -> None:
         """UsageError unless the directory is there."""
+        _check_text(str(self.host))
         if not self.host.is_dir():
             what = "is not a directory" if self.host.exists() else "does not exist"
             raise UsageError(f"--dir: {self.host} {what}; name a directory that the program may use")
@@ -59,9 +72,9 @@ class WasiOptions:
 
     def check(self) -> None:
         """UsageError where a directory or file is missing, or a string cannot be given to a program."""
-        for text in (*self.argv, *(part for pair in self.env for part in pair)):
-            if "\0" in text:
-                raise UsageError(f"{text!r} holds a zero character, which no program can be given")
+        guests = (directory.guest for directory in self.preopens)
+        for text in (*self.argv, *(part for pair in self.env for part in pair), *guests):
+            _check_text(text)
         for name, _ in self.env:
             if not name or "=" in name:
                 raise UsageError(f"--env: {name!r} is no name for a variable; expected NAME=VALUE")

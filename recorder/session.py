@@ -106,6 +106,7 @@ class _Setup:
         self.host = RecordingHost(self.module, self.wasi, functions)
         program = Program(self.module, tuple(entry.invocation for entry in self.entries), options.limits)
         self.engine = _make_engine(options.engine, program, self.host)
+        self.host.prepare(self.engine.state.memories)
         self.abandoned = False
         """The engine is in use by a thread that does not come back, and cannot be closed."""
 
@@ -183,18 +184,19 @@ class _Recording:
 
     def _run_slices(self) -> Ending:
         ticks = _FIRST_SLICE
+        position = self._engine.state.position
         while not self._stop_wanted:
             begun = time.thread_time()
-            until = Position(self._engine.state.position.tick + ticks)
-            stop = self._engine.run(Goal(until=until))
+            stop = self._engine.run(Goal(until=Position(position.tick + ticks)))
             if stop.reason is StopReason.ENDED:
                 self._policy.finish(self._engine.state)
                 return stop.ending or unreachable("a run has ended without an ending")
             check(stop.reason is StopReason.LIMIT, f"a recording stopped: {stop.reason.value}")
-            self._writer.progress(stop.position)
+            position = stop.position
+            self._writer.progress(position)
             self._policy.offer(lambda: self._engine.state)
             ticks = _next_slice(ticks, time.thread_time() - begun)
-        return Ending(EndKind.INTERRUPTED, self._engine.state.position)
+        return Ending(EndKind.INTERRUPTED, position)
 
     # --- the calling thread -----------------------------------------------------------------------------
 

@@ -60,6 +60,12 @@ class WasiHost:
         self._memory: Memory | None = None
         self._calls: dict[str, NativeCall] = {}
 
+    def prepare(self, memories: Sequence[Memory]) -> None:
+        """Set up what WASI calls will need, if there are any. UsageError where a directory cannot be opened."""
+        if self._index is not None and self._names:
+            self._memory = memories[self._index]
+            self._calls = _trampoline(self._options, self._names, self._memory)
+
     def callee(self, name: str) -> Callee:
         """Function `name` alone, as the recording host wants it."""
 
@@ -76,8 +82,7 @@ class WasiHost:
             return trapped("the module exports no memory called memory, which WASI needs")
         memory = memories[self._index]
         if memory is not self._memory:
-            self._calls = _trampoline(self._options, self._names, memory)
-            self._memory = memory
+            self.prepare(memories)
         if name in _CPU_CLOCKS and arguments[0] in (_PROCESS_CPUTIME, _THREAD_CPUTIME):
             return self._cpu_clock(name, arguments, memory)
         return self._forward(name, arguments, memory)

@@ -286,11 +286,22 @@ def test_missing_surroundings(guest: Guests, tmp_path: Path, output: Path) -> No
         "--stdin: .*gone is not a file",
     )
     refused(options(argv=("a\0b",)), UsageError, "zero character")
+    refused(options(argv=("a\udcff",)), UsageError, "not valid UTF-8")
+    refused(options(preopens=(PreopenedDirectory(tmp_path, "\udcff"),)), UsageError, "not valid UTF-8")
     refused(options(env=(("A=B", "c"),)), UsageError, "--env")
     with pytest.raises(UsageError, match="is not a directory"):
         PreopenedDirectory.parse(str(program))
     with pytest.raises(UsageError, match="expected HOST or HOST::GUEST"):
         PreopenedDirectory.parse("::")
+
+
+def test_a_directory_that_cannot_be_opened(
+    guest: Guests, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is there and refuses: the superuser cannot make one, so the check before is left out."""
+    monkeypatch.setattr(PreopenedDirectory, "check", lambda self: None)
+    wasi = WasiOptions(preopens=(PreopenedDirectory(tmp_path / "gone", "/"),))
+    refused(RecordOptions(guest("hello"), output, wasi), UsageError, "surroundings cannot be set up: ")
 
 
 def test_a_trace_is_not_written_over_something_else(guest: Guests, output: Path) -> None:

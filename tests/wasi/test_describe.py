@@ -39,7 +39,11 @@ def shown(name: str, *arguments: int, **parts: tuple[MemoryWrite, ...]) -> str:
         ("fd_fdstat_set_flags", (4, 0x101), "fd_fdstat_set_flags(4, APPEND|0x100) = 0"),
         ("fd_fdstat_set_rights", (4, 2, 0x43), "fd_fdstat_set_rights(4, FD_READ, FD_READ|FD_WRITE|...) = 0"),
         ("proc_raise", (9,), "proc_raise(KILL) = 0"),
-        ("fd_filestat_set_times", (4, 1, 0, 1), "fd_filestat_set_times(4, 0.000000001, 0.000000000, ATIM) = 0"),
+        (
+            "fd_filestat_set_times",
+            (4, 1, 0, 5),
+            "fd_filestat_set_times(4, 0.000000001, 0.000000000, ATIM|MTIM) = 0",
+        ),
         ("path_unlink_file", (3, 100, 4), "path_unlink_file(3, 0x64) = 0"),
         ("path_unlink_file", (3, 100, 0), 'path_unlink_file(3, "") = 0'),
         ("fd_write", (1, 100, 0, 8), "fd_write(1, [], 0x8) = 0"),
