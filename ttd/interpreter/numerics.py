@@ -16,6 +16,7 @@ May import base, `ttd.wasm`, `code` and wasmtime.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 from collections.abc import Callable
 from functools import cache
@@ -76,6 +77,13 @@ def helper_module(op: Opcode, immediates: Immediates) -> bytes:
 @cache
 def _compiled(op: Opcode, immediates: Immediates) -> wasmtime.Module:
     return wasmtime.Module(_engine(), helper_module(op, immediates))
+
+
+@atexit.register
+def _forget() -> None:
+    """Free what is shared while wasmtime's own modules are still whole."""
+    _compiled.cache_clear()
+    _engine.cache_clear()
 
 
 class Numerics:
