@@ -61,7 +61,7 @@ class WasiHost:
         self._calls: dict[str, NativeCall] = {}
 
     def prepare(self, memories: Sequence[Memory]) -> None:
-        """Set up what WASI calls will need, if there are any. UsageError where a directory cannot be opened."""
+        """Set up what calls of WASI need, if there are any. UsageError where a directory cannot be opened."""
         if self._index is not None and self._names:
             self._memory = memories[self._index]
             self._calls = _trampoline(self._options, self._names, self._memory)
@@ -89,15 +89,14 @@ class WasiHost:
 
     def _forward(self, name: str, arguments: Sequence[int], memory: Memory) -> Performed:
         function = FUNCTIONS[name]
-        view = memory.view()
+        view = memory.view()  # Good for after the call too: WASI never grows a memory.
         effects = Effects(function, arguments, view, self._strings)
         reads = self._copy(inputs(function, arguments, view), view)
         try:
             errno = self._calls[name](arguments)
         except NativeTrap as trap:
-            writes = self._copy(effects.written(Completion.TRAP, memory.view()), memory.view())
+            writes = self._copy(effects.written(Completion.TRAP, view), view)
             return Performed((), writes, reads, Outcome.TRAPPED, message=str(trap))
-        view = memory.view()
         completion = Completion.SUCCESS if errno == SUCCESS else Completion.ERROR
         return Performed((errno,), self._copy(effects.written(completion, view), view), reads)
 
