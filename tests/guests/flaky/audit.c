@@ -5,7 +5,7 @@
 
 static void fail(const struct book *book, const struct level *level, const char *what) {
     fprintf(stderr, "exchange: audit of %s failed: level %d: %s\n", book->symbol, level->price, what);
-    abort(); /* @failure */
+    abort();
 }
 
 static void audit_level(const struct book *book, const struct level *level) {
@@ -15,7 +15,7 @@ static void audit_level(const struct book *book, const struct level *level) {
     if (quantity != level->open_quantity)
         fail(book, level, "open quantity is not the sum of its orders");
     if (level->price % book->tick_size != 0)
-        fail(book, level, "price is not a multiple of the tick size"); /* @wrong-price */
+        fail(book, level, "price is not a multiple of the tick size"); /* @price */
 }
 
 void audit_book(const struct book *book) {

@@ -9,7 +9,7 @@ void latency_record(struct latency *latency, uint32_t micros) {
     uint32_t slot = micros / LATENCY_SLOT_MICROS;
     if (slot > LATENCY_SLOTS)
         slot = LATENCY_SLOTS;
-    latency->slot[slot]++; /* @corruption */
+    latency->slot[slot]++; /* @count */
     latency->samples++;
     if (micros > latency->worst_micros)
         latency->worst_micros = micros;
