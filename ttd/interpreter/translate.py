@@ -35,19 +35,12 @@ from ttd.interpreter.numerics import Numerics
 from ttd.types import ExceptionValue, TrapKind
 from ttd.wasm.model import Function, FuncType, Instruction
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Immediates, Opcode
+from ttd.wasm.ticks import ticks_at_entry
 from ttd.wasm.typing import Control, type_function
 
 T = TypeVar("T")
 
-_TICKING = frozenset(
-    BY_MNEMONIC[name] for name in ("loop", "call", "call_indirect", "return_call", "return_call_indirect")
-)
 _LOOP, _ELSE, _TRY_TABLE = BY_MNEMONIC["loop"], BY_MNEMONIC["else"], BY_MNEMONIC["try_table"]
-
-
-def ticks_at_entry(function: Function) -> bool:
-    """Whether entering `function` is a tick: its body contains a call or a loop (DESIGN, section 3)."""
-    return any(instruction.op in _TICKING for instruction in function.code.instructions)
 
 
 def translate(instance: Instance, numerics: Numerics, function: Function) -> Code:
