@@ -21,6 +21,9 @@ from ttd.errors import InternalError, TtdError
 TRACEBACK_VARIABLE = "TTD_TRACEBACK"
 """Environment variable that, when set, lets Python's traceback of an error through (for bug reports)."""
 
+COMPLETION_VARIABLE = "_TTD_COMPLETE"
+"""Environment variable by which a shell asks for completions: ``eval "$(_TTD_COMPLETE=bash_source ttd)"``."""
+
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
@@ -83,7 +86,17 @@ def main() -> NoReturn:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    result: object = ttd.main(list(arguments), prog_name="ttd", standalone_mode=False)
+    """What click's own `main` does, without its handling of errors: that is ours."""
+    instruction = os.environ.get(COMPLETION_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(ttd, {}, "ttd", COMPLETION_VARIABLE, instruction)
+    try:
+        with ttd.make_context("ttd", list(arguments)) as context:
+            result: object = ttd.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     return result if isinstance(result, int) else 0
 
 

@@ -66,6 +66,13 @@ def _headline(module: Module, function: Function, names: Names) -> str:
     return text if function.imported is None else f"{text}  (imported)"
 
 
+def _indices(module: Module, names: Names, text: str) -> list[int]:
+    """By the module's own names, else by those of its debug information: `main` often has another name."""
+    from ttd.debuginfo import DebugInfo
+
+    return names.functions_named(text) or DebugInfo(module).find_functions(text)
+
+
 def _find(module: Module, names: Names, text: str) -> tuple[Function, ...]:
     """The functions that go by a name or number; raises UsageError."""
     if text.isdecimal():
@@ -73,7 +80,7 @@ def _find(module: Module, names: Names, text: str) -> tuple[Function, ...]:
             raise UsageError(f"the module has no function {text}; its functions are numbered from 0 to "
                              f"{len(module.functions) - 1}")  # fmt: skip
         return (module.functions[int(text)],)
-    found = tuple(module.functions[index] for index in names.functions_named(text))
+    found = tuple(module.functions[index] for index in _indices(module, names, text))
     if not found:
         known = [names.function(f.index) for f in module.functions]
         close = difflib.get_close_matches(text, known, n=1)

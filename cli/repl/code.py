@@ -22,14 +22,15 @@ def list_(session: Session, call: Call) -> None:
     """Show source text: around the current line, then what follows.
 
     'list -' shows what comes before. A place (function, LINE, FILE:LINE) shows the lines around it;
-    FIRST,LAST just those lines. 'set listsize' says how many lines there are.
+    FIRST,LAST or FILE:FIRST,LAST just those lines. 'set listsize' says how many lines there are.
     """
     arguments = call.arguments
     if not arguments or arguments == "-":
         view = _onward(session, backward=arguments == "-")
-    elif match := re.fullmatch(r"(\d{1,9})\s*,\s*(\d{1,9})?", arguments):
-        first = int(match[1])
-        view = _range(session, first, int(match[2]) if match[2] else first + session.settings.listsize - 1)
+    elif match := re.fullmatch(r"(?:(.+):)?(\d{1,9})\s*,\s*(\d{1,9})?", arguments):
+        first = int(match[2])
+        last = int(match[3]) if match[3] else first + session.settings.listsize - 1
+        view = _range(session, _path(session, match[1]), first, last)
     else:
         view = session.debugger.source(session.settings.listsize, arguments)
     if view is None or not view.lines:
@@ -63,13 +64,18 @@ def _onward(session: Session, backward: bool) -> SourceView | None:
     return session.debugger.source_lines(listing.path, max(1, listing.first - size), listing.first - 1)
 
 
-def _range(session: Session, first: int, last: int) -> SourceView | None:
+def _path(session: Session, name: str | None) -> str:
+    """The file that is meant: that called `name`, else that listed last, else that of the selected frame."""
+    if name is not None:
+        view = session.debugger.source(1, f"{name}:1")
+        return view.path if view is not None else ""
+    location = session.debugger.where().location
+    return session.listing.path or (location.path if location is not None else "")
+
+
+def _range(session: Session, path: str, first: int, last: int) -> SourceView | None:
     if not 0 < first <= last:
         raise UsageError(f"'list' takes FIRST,LAST with FIRST up to LAST, not {first},{last}")
-    path = session.listing.path
-    if not path:
-        location = session.debugger.where().location
-        path = location.path if location is not None else ""
     view = session.debugger.source_lines(path, first, last) if path else None
     if view is not None and not view.lines:
         raise UsageError(f"the file has no line {first}")
@@ -96,7 +102,7 @@ def _nothing_to_list(session: Session) -> str:
 
 ROWS = (
     Command(
-        "list", ("l",), Group.CODE, Complete.LOCATION, list_, "[LOCATION | FIRST,LAST | -]",
+        "list", ("l",), Group.CODE, Complete.LOCATION, list_, "[LOCATION | [FILE:]FIRST,LAST | -]",
         ("list", "list -", "list main", "list 10,20"), Repeat.CONTINUED,
     ),
     Command(

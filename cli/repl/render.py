@@ -5,8 +5,10 @@ May import `ttd.replayer.views` (types only), base, and the session's parts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ttd.cli.describe import event_line
 from ttd.cli.output import plain
 from ttd.cli.repl.console import Console, Style
 from ttd.cli.repl.highlight import highlight
@@ -23,33 +25,59 @@ LAST_LINE = 1 << 31
 
 def show_stop(session: Session, report: StopReport, with_instruction: bool = False) -> None:
     """Print why and where a motion stopped: reason, frame if it is another one, source line, displays."""
-    if report.message:
-        session.console.write(_paragraphs(report.message))
-    if report.where.function is not None:
-        frame = session.debugger.frames(limit=1)[0]
-        identity = (frame.function_index, frame.entry)
-        if report.message or identity != session.shown_frame or report.where.location is None:
-            session.console.write(frame_text(session, frame, report.where.mid_line))
-        session.shown_frame = identity
-        show_line(session, report.where, with_instruction)
-    else:
-        session.shown_frame = None
+    message = _paragraphs(report.message)
+    frames = session.debugger.frames(limit=1)
+    identity = (frames[0].function_index, frames[0].entry) if frames else None
+    with_frame = bool(message) or identity != session.shown_frame or report.where.location is None
+    if frames and with_frame:
+        frame = frame_text(session, frames[0], report.where.mid_line)
+        message = _introduce(report, message) + frame
+    if message:
+        session.console.write(message)
+    session.shown_frame = identity
+    if frames:
+        show_line(session, report.where, not with_frame, with_instruction)
+    _show_outcome(session, report)
     for display in session.displays:
         session.console.write(display_text(session, display))
+
+
+def _introduce(report: StopReport, message: str) -> str:
+    """What comes before the frame: ``Breakpoint 1, `` stands on its line, longer messages above it."""
+    from ttd.replayer.views import StopKind
+
+    short = report.reason in (StopKind.BREAKPOINT, StopKind.CATCHPOINT) and "\n" not in message
+    return f"{message}{', ' if short else chr(10)}" if message else ""
+
+
+def _show_outcome(session: Session, report: StopReport) -> None:
+    """What `finish` returned; what the caught host call is."""
+    from ttd.replayer.views import StopKind
+
+    if report.returned is not None:
+        session.console.write(f"Value returned = {plain(report.returned)}")
+    if report.reason is StopKind.CATCHPOINT and report.call is not None:
+        text = event_line(session.debugger.module, report.call)
+        session.console.write(f"event {report.call.number}: {text}")
 
 
 def show_frame(session: Session, frame: FrameView) -> None:
     """Print a frame with its number, and its source line."""
     where = session.debugger.where(frame.level)
-    text = frame_text(session, frame, where.mid_line)
+    text = frame_text(session, frame, where.mid_line and frame.level == 0)
     session.console.write(f"{f'#{frame.level}':4}{text}")
-    show_line(session, where)
+    show_line(session, where, with_address=False)
 
 
-def show_line(session: Session, where: Where, with_instruction: bool = False) -> None:
-    """Print the source line of a place; the instruction too, where asked for or where there is no source."""
+def show_line(
+    session: Session, where: Where, with_address: bool = True, with_instruction: bool = False
+) -> None:
+    """Print the source line of a place, with the address if it is in the middle of the line.
+
+    The instruction comes too where it is asked for, and where there is no source.
+    """
     if where.location is not None:
-        address = f"{address_text(session.console, where.pc)}\t" if where.mid_line else ""
+        address = f"{address_text(session.console, where.pc)}\t" if where.mid_line and with_address else ""
         number, text = where.location.line, source_text(session, where.location)
         if text is None:
             session.console.write(f"{address}{number}\tin {display_path(session, where.location)}")
@@ -58,7 +86,8 @@ def show_line(session: Session, where: Where, with_instruction: bool = False) ->
     if with_instruction or where.location is None or session.settings.disassemble_next_line:
         current = current_instruction(session)
         if current is not None:
-            session.console.write(instruction_text(session.console, current))
+            alone = replace(current, text=current.text.strip())
+            session.console.write(instruction_text(session.console, alone))
 
 
 def frame_text(session: Session, frame: FrameView, mid_line: bool = False) -> str:

@@ -248,13 +248,13 @@ ROWS = (
     ),
     Command(
         "watch", (), S, Complete.EXPRESSION, watch, "[-w] EXPRESSION [if CONDITION]",
-        ("watch second", "watch -w second", "watch 1024, 16"),
+        ("watch smaller", "watch -w smaller", "watch 1024, 16"),
     ),
     Command(
         "catch", (), S, Complete.TOPIC, catch, "call [NAME…] | trap", ("catch call fd_write", "catch trap"),
         topics=CAUGHT,
     ),
-    Command("delete", ("d",), S, NUMBERS, delete, "[NUMBER…]", ("delete 1", "delete 1 3-5", "delete")),
+    Command("delete", ("d",), S, NUMBERS, delete, "[NUMBER…]", ("delete 1", "delete 1-2", "delete")),
     Command("enable", ("en",), S, NUMBERS, enable, "[NUMBER…]", ("enable 1",)),
     Command("disable", ("dis", "disa"), S, NUMBERS, disable, "[NUMBER…]", ("disable 1",)),
     Command("ignore", (), S, NUMBERS, ignore, "NUMBER COUNT", ("ignore 1 10",)),

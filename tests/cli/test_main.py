@@ -101,11 +101,21 @@ def test_closed_output_ends_quietly() -> None:
     assert (ttd.returncode, err) == (141, b"")
 
 
+def test_shells_can_complete_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(main.COMPLETION_VARIABLE, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "ttd re")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert main.run([]) == 0
+    assert [line.split(",")[1] for line in capsys.readouterr().out.split()] == ["record", "replay", "repair"]
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = ["wasmtime", "sqlalchemy", "prompt_toolkit", "pygments", "elftools", "zstandard", "msgpack"]
     program = (
         "import sys; from ttd.cli.main import run; run(['--help']);"
-        f"sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"
+        f"sys.exit([name for name in {heavy} if name in sys.modules] or 0)"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stderr.strip() == "" and result.returncode == 0

@@ -1,0 +1,119 @@
+"""The prompt in a real terminal: tmux plays the terminal, and the test reads its screen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ran
+from tests.support import Guests
+
+TMUX = shutil.which("tmux")
+PATIENCE = 30.0
+"""Seconds until what is waited for counts as missing."""
+
+pytestmark = pytest.mark.skipif(TMUX is None, reason="needs tmux, which is not installed")
+
+
+class Screen:
+    """A terminal of 100 by 40 that runs one program."""
+
+    def __init__(self, socket: Path, command: str, folder: Path) -> None:
+        self._tmux = [str(TMUX), "-S", str(socket), "-f", "/dev/null"]
+        environment = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+        subprocess.run(
+            [*self._tmux, "new-session", "-d", "-x", "100", "-y", "40", "-c", str(folder), command],
+            env=environment, check=True, timeout=PATIENCE,
+        )  # fmt: skip
+
+    def type(self, *keys: str) -> None:
+        """Press keys, by tmux's names; other words are typed as they are."""
+        subprocess.run([*self._tmux, "send-keys", *keys], check=True, timeout=PATIENCE)
+
+    def text(self, attributes: bool = False) -> str:
+        """What is on the screen."""
+        command = [*self._tmux, "capture-pane", "-p", *(["-e"] if attributes else [])]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+
+    def until(self, condition: Callable[[str], bool], what: str) -> str:
+        """The screen as soon as `condition` holds of it."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition(screen := self.text()):
+            assert time.monotonic() < deadline, f"waiting for {what}, the screen stays:\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def until_shown(self, text: str) -> str:
+        return self.until(lambda screen: text in screen, repr(text))
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True, timeout=PATIENCE)
+
+
+@pytest.fixture
+def screen(ttd: Callable[..., Ran], program: Callable[[str], str], tmp_path: Path) -> Iterator[Screen]:
+    """A prompt on a recording of the guest "calls"; the shell behind it tells the exit code."""
+    ttd("record", program("calls"))
+    replay = shlex.join(
+        ["env", f"TTD_HISTORY={tmp_path}/history", sys.executable, "-m", "ttd.cli.main", "replay"]
+    )
+    screen = Screen(tmp_path / "tmux", f"{replay}; echo left with $?; exec sleep 1000", tmp_path)
+    yield screen
+    screen.close()
+
+
+def bar_of(screen: str) -> str:
+    """The last line on the screen that is not empty: the bottom bar."""
+    return [line for line in screen.splitlines() if line.strip()][-1]
+
+
+def test_session_in_a_real_terminal(screen: Screen, guest: Guests) -> None:
+    banner = screen.until_shown("(ttd)")
+    assert "Recording of calls.wasm: exit code 0" in banner
+    screen.until(lambda shown: "0.0 %" in bar_of(shown), "the bar at the beginning")
+
+    screen.type("brea", "Tab")
+    screen.until_shown("(ttd) break")
+    screen.type(" facto", "Tab")
+    screen.until_shown("(ttd) break factorial")
+    screen.type("Enter")
+    screen.until_shown("Breakpoint 1 at 0x")
+    screen.type("c", "Enter")
+    screen.until_shown("Breakpoint 1, factorial (n=6)")
+    shown = screen.until(lambda shown: "factorial  calls.c:" in bar_of(shown), "the bar in factorial")
+    assert "%" in bar_of(shown) and "event 0/" in bar_of(shown)
+
+    screen.type("next", "Enter")
+    line = guest.line("calls", "recurse")
+    screen.until_shown(f"{line}\t".expandtabs() + "    int smaller")
+    screen.type("reverse-s", "Tab", "Tab")
+    screen.until_shown("reverse-stepi")
+    screen.type("C-c", "rs", "Enter")
+    screen.until(lambda shown: bar_of(shown).endswith(f"calls.c:{line - 2}"), "the line before")
+
+    screen.type("q", "Enter")
+    screen.until_shown("left with 0")
+
+
+def test_colours_show_in_a_real_terminal(screen: Screen) -> None:
+    screen.until_shown("(ttd)")
+    screen.type("list main", "Enter")
+    screen.until_shown("int main(void)")
+    assert "\x1b[" in screen.text(attributes=True)
+
+
+def test_control_c_and_control_d_in_a_real_terminal(screen: Screen) -> None:
+    screen.until_shown("(ttd)")
+    screen.type("garbage", "C-c")
+    screen.type("when", "Enter")
+    screen.until_shown("% of the run, event 0 of")
+    screen.type("C-d")
+    screen.until_shown("left with 0")
