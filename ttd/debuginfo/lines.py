@@ -12,10 +12,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from ttd.debuginfo.lineprogram import LineEncoding, LineRow, sequences
+from ttd.debuginfo.sections import Problems
 from ttd.wasm.model import Function, Module
 
 if TYPE_CHECKING:
-    from elftools.dwarf.lineprogram import LineProgram, LineState
+    from elftools.dwarf.lineprogram import LineProgram
 
 
 class Row(NamedTuple):
@@ -53,6 +55,12 @@ class FunctionMap:
         index = bisect_right(self._ends, address + self.code_offset)
         return self._functions[index] if index < len(self._functions) else None
 
+    def first_instruction(self, address: int) -> int:
+        """The pc of a DWARF address, or that of the function's first instruction if it is before that."""
+        function = self.function_at(address)
+        pc = address + self.code_offset
+        return max(pc, function.code.start) if function is not None else pc
+
     def function_starting_at(self, address: int) -> Function | None:
         """The function that starts at `address`: with its size, its locals or its first instruction."""
         function = self.function_at(address)
@@ -64,7 +72,10 @@ class FunctionMap:
 class LineTable:
     """The line table of one compile unit. Its header is read at once, its rows when first asked for."""
 
-    def __init__(self, program: LineProgram, directory: str, functions: FunctionMap) -> None:
+    def __init__(
+        self, program: LineProgram, directory: str, functions: FunctionMap, problems: Problems
+    ) -> None:
+        self._problems = problems
         self._program = program
         self._directory = directory
         self._functions = functions
@@ -73,6 +84,10 @@ class LineTable:
     @cached_property
     def _paths(self) -> list[str]:
         """Full paths by file number; up to DWARF 4 they count from 1."""
+        nothing: list[str] = []
+        return self._problems.attempt("files of a line table", self._read_paths, nothing)
+
+    def _read_paths(self) -> list[str]:
         header = self._program.header
         directories = [_text(directory) for directory in header["include_directory"] or ()]
         if self._version < 5:
@@ -96,7 +111,9 @@ class LineTable:
     @cached_property
     def rows(self) -> list[Row]:
         """The rows of all functions that are in the module, by ascending pc, without overlaps."""
-        rows = sorted(self._read_rows(), key=lambda row: row.start)
+        rows: list[Row] = []
+        self._problems.attempt("line table", lambda: rows.extend(self._read_rows()), None)
+        rows.sort(key=lambda row: row.start)
         return list(_without_overlaps(rows))
 
     @cached_property
@@ -114,31 +131,40 @@ class LineTable:
         return self.rows[first : bisect_right(self._row_starts, end - 1)]
 
     def _read_rows(self) -> Iterator[Row]:
-        for sequence in self._sequences():
-            # A function that the linker dropped left its sequence here, at an address that belongs to nobody.
-            if self._functions.function_at(sequence[0].address) is not None:
-                yield from self._rows_of(sequence)
+        program = self._program
+        program.stream.seek(0)
+        code = program.stream.read()
+        for sequence in sequences(
+            code, program.program_start_offset, program.program_end_offset, self._encoding, self._is_live
+        ):
+            yield from self._rows_of(sequence)
 
-    def _sequences(self) -> Iterator[list[LineState]]:
-        sequence: list[LineState] = []
-        for entry in self._program.get_entries():
-            if entry.state is None:
-                continue
-            sequence.append(entry.state)
-            if entry.state.end_sequence:
-                yield sequence
-                sequence = []
+    def _is_live(self, address: int) -> bool:
+        """A function that the linker dropped left its sequence here, at an address that belongs to nobody."""
+        return self._functions.function_at(address) is not None
 
-    def _rows_of(self, sequence: list[LineState]) -> Iterator[Row]:
+    @property
+    def _encoding(self) -> LineEncoding:
+        header = self._program.header
+        return LineEncoding(
+            minimum_length=header["minimum_instruction_length"],
+            default_is_stmt=bool(header["default_is_stmt"]),
+            line_base=header["line_base"],
+            line_range=header["line_range"],
+            opcode_base=header["opcode_base"],
+            argument_counts=tuple(header["standard_opcode_lengths"]),
+            address_size=self._program.structs.address_size,
+        )
+
+    def _rows_of(self, sequence: list[LineRow]) -> Iterator[Row]:
         base = self._functions.code_offset
         prologue_end = False
         for state, following in pairwise(sequence):
             prologue_end = prologue_end or state.prologue_end
-            if state.address < following.address:
-                yield Row(
-                    base + state.address, base + following.address, self.path(state.file),
-                    max(state.line, 0), max(state.column, 0), bool(state.is_stmt), prologue_end,
-                )  # fmt: skip
+            start, end = self._functions.first_instruction(state.address), base + following.address
+            if start < end:
+                path, line, column = self.path(state.file), max(state.line, 0), state.column
+                yield Row(start, end, path, line, column, state.is_stmt, prologue_end)
                 prologue_end = False
 
 

@@ -4,7 +4,8 @@ A location is first compiled: for each range of pcs a tuple of operations. Evalu
 machine gives a `Place`. WebAssembly adds one operation, DW_OP_WASM_location, which names a local, a global
 or an operand (https://yurydelendik.github.io/webassembly-dwarf/). LLVM writes the frame base of a function
 with a stack frame as the local that holds the frame's address; variables are then offsets from it in linear
-memory.
+memory. A variable that lives in a local is DW_OP_WASM_location with DW_OP_stack_value behind it; without, the
+local holds the variable's address.
 
 May import base and pyelftools.
 """
@@ -130,6 +131,8 @@ class _Evaluation:
         self.stack: list[int] = []
         self.value: bytes | None = None
         """The bytes of the object, where the expression has said what they are rather than where."""
+        self.whole: bytes | None = None
+        """All bytes of the WebAssembly value on top of the stack, which may be wider than an address."""
         self.pieces: list[bytes] = []
         self.in_pieces = False
 
@@ -143,6 +146,8 @@ class _Evaluation:
                 raise _Damaged("endless location expression")
             jump = self._perform(name, arguments)
             if jump is not None:
+                if not 0 <= jump <= len(operations):
+                    raise _Damaged("location jumps out of itself")
                 at = jump
         if self.in_pieces:
             return Immediate(b"".join(self.pieces))
@@ -156,7 +161,7 @@ class _Evaluation:
         return self.stack.pop()
 
     def push(self, number: int) -> None:
-        self.value = None
+        self.value = self.whole = None
         if len(self.stack) > 1000:
             raise _Damaged("location expression too deep")
         self.stack.append(number & self.mask)
@@ -194,17 +199,15 @@ class _Evaluation:
             if frame is None:
                 raise _Damaged("no frame")
             values = frame.locals if kind == 0 else frame.operands
-        value = values[index] if index < len(values) else None
+        value = values[index] if 0 <= index < len(values) else None
         if not isinstance(value, int):
             raise _Damaged("optimized out")
         self.push(value)
-        self.value = value.to_bytes(
-            16, "little"
-        )  # until something else is done with it, it is the object itself
+        self.whole = value.to_bytes(16, "little")
 
     def stack_value(self) -> None:
-        if self.value is None:
-            self.value = self.pop().to_bytes(self.size, "little")
+        number = self.pop()
+        self.value = self.whole if self.whole is not None else number.to_bytes(self.size, "little")
 
     def fbreg(self, offset: int) -> None:
         if self.frame_base is None or self.machine.frame is None:
@@ -240,7 +243,7 @@ class _Evaluation:
         self.in_pieces = True
         self.pieces.append(data)
         self.stack.clear()
-        self.value = None
+        self.value = self.whole = None
 
     def rotate(self) -> None:
         first, second, third = self.pop(), self.pop(), self.pop()
@@ -254,7 +257,7 @@ class _Evaluation:
 
     def drop(self) -> None:
         self.pop()
-        self.value = None
+        self.whole = None
 
     def convert(self, _type: int) -> None:
         """Typed values: numbers are masked to the size of an address anyway."""

@@ -48,6 +48,10 @@ class Variable:
     program: LocationProgram = field(repr=False)
     frame_base: LocationProgram | None = field(repr=False)
     address_size: int = 4
+    entry: int = 0
+    """The offset of its debugging entry: what tells it from all others."""
+    is_artificial: bool = False
+    """Whether the compiler made it up."""
 
     @property
     def fixed_address(self) -> int | None:
@@ -100,10 +104,12 @@ class VariableReader:
             program=program,
             frame_base=function.frame_base if function is not None else None,
             address_size=self._address_size,
+            entry=entry.die.offset,
+            is_artificial="DW_AT_artificial" in entry.die.attributes,
         )
 
     def _was_stripped(self, program: LocationProgram) -> bool:
-        """Whether it has the address or global that the linker gives to what it dropped: all ones, or one less."""
+        """Whether it is where the linker puts what it dropped: at an address, or global, of all ones."""
         last = (1 << 8 * self._address_size) - 2
         for part in program.ranges:
             for name, arguments in part.operations:
@@ -261,7 +267,7 @@ class FunctionScope:
         for depth in range(MAX_DEPTH):
             if scope is None:
                 break
-            result += self._variables(scope, depth)
+            result += [v for v in self._variables(scope, depth) if v.is_parameter or not v.is_artificial]
             scope = self._block_at(scope, address)
         return result
 

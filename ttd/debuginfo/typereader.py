@@ -184,11 +184,15 @@ class TypeReader:
 
     def _array(self, entry: Entry, chain: tuple[int, ...]) -> Type:
         type_ = self._target(entry, chain)
-        dimensions = [child.die for child in entry.children if child.tag == "DW_TAG_subrange_type"]
+        dimensions = [child for child in entry.children if child.tag == "DW_TAG_subrange_type"]
         if "DW_AT_GNU_vector" in entry.die.attributes and not dimensions:
             return UnknownType("vector")
-        for die in reversed(dimensions[:MAX_DIMENSIONS]):
-            type_ = ArrayType(type_, _count(die))
+        for dimension in reversed(dimensions[:MAX_DIMENSIONS]):
+            holder = self.referred(dimension, "DW_AT_count") or self.referred(dimension, "DW_AT_upper_bound")
+            if holder is not None:
+                type_ = ArrayType(type_, None, holder.die.offset)
+            else:
+                type_ = ArrayType(type_, _count(dimension.die))
         return type_ if dimensions else ArrayType(type_, None)
 
     def _enumeration(self, entry: Entry, chain: tuple[int, ...]) -> Type:
@@ -265,9 +269,7 @@ def _count(die: DIE) -> int | None:
     count = number_of(die, "DW_AT_count")
     if count is None:
         upper = number_of(die, "DW_AT_upper_bound")
-        if upper is None or "ref" in die.attributes["DW_AT_upper_bound"].form:
+        if upper is None:
             return None
         count = upper + 1 - (number_of(die, "DW_AT_lower_bound") or 0)
-    elif "ref" in die.attributes["DW_AT_count"].form:
-        return None
     return count if 0 <= count < 1 << 48 else None

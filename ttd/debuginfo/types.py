@@ -200,10 +200,15 @@ class AggregateType(Type):
 
 @dataclass(frozen=True, eq=False)
 class ArrayType(Type):
-    """An array of `count` elements; None where the count is unknown (flexible or of variable length)."""
+    """An array of `count` elements; None where the count is unknown (flexible or of variable length).
+
+    For one of variable length, `count_entry` is the offset of the debugging entry of the variable that holds
+    the count (`Variable.entry`).
+    """
 
     element: Type
     count: int | None
+    count_entry: int | None = None
 
     @property
     def size(self) -> int | None:

@@ -80,7 +80,11 @@ class Unit:
 
     def _read_lines(self) -> LineTable | None:
         program = self.units.dwarf.line_program_for_CU(self.cu)
-        return LineTable(program, self.directory, self.units.functions) if program is not None else None
+        return (
+            LineTable(program, self.directory, self.units.functions, self.units.problems)
+            if program is not None
+            else None
+        )
 
     def ranges_of(self, die: DIE) -> list[Range]:
         """The address ranges of a scope: DW_AT_low_pc and DW_AT_high_pc, or DW_AT_ranges (DWARF 5, 2.17)."""
@@ -179,7 +183,7 @@ class UnitIndex:
         self._weak: set[str] = set()
 
     def note_type(self, name: str, entry: Entry, weak: bool) -> None:
-        """Enter a type. A definition replaces a `weak` entry (a declaration, a bare tag), never the reverse."""
+        """Enter a type. A definition replaces a `weak` entry (a declaration, a bare tag), not vice versa."""
         if name not in self.types or (name in self._weak and not weak):
             self.types[name] = entry
             (self._weak.add if weak else self._weak.discard)(name)

@@ -67,7 +67,7 @@ _INTEGER_ONLY: dict[str, Callable[[int, int], int]] = {
 
 
 class Evaluator:
-    """Evaluates trees in one context. Memory is read as late as can be, so ``sizeof *p`` reads nothing at p."""
+    """Evaluates trees in one context. Memory is read late, so ``sizeof *p`` reads nothing at p."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

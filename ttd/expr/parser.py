@@ -240,10 +240,10 @@ class Parser:
         if ahead > 2:
             return True
         following = self._peek(ahead + 1)
-        if following.kind is TokenKind.OPERATOR and following.text in ("-", "+", "*", "&", "("):
+        if following.kind is TokenKind.OPERATOR and following.text in ("-", "+", "*", "&"):
             self.doubtful.add(name.text)
             return name.text in self._types
-        return following.kind not in (TokenKind.OPERATOR, TokenKind.END) or following.text in ("~", "!")
+        return following.kind not in (TokenKind.OPERATOR, TokenKind.END) or following.text in ("~", "!", "(")
 
     def _postfix(self, node: Node) -> Node:
         while self._next.kind is TokenKind.OPERATOR:

@@ -139,12 +139,13 @@ class TypedValue:
         """The value of a variable in the context's frame."""
         place = variable.locate(context)
         in_frame = not variable.is_global
+        type_ = _counted(variable.type, context)
         if isinstance(place, InMemory):
-            value = cls(variable.type, context, place.address, place.memory, in_frame=in_frame)
+            value = cls(type_, context, place.address, place.memory, in_frame=in_frame)
         elif isinstance(place, Immediate):
-            value = cls(variable.type, context, immediate=place.data, in_frame=in_frame)
+            value = cls(type_, context, immediate=place.data, in_frame=in_frame)
         elif isinstance(place, Unavailable):
-            value = cls(variable.type, context, unavailable=place.reason, in_frame=in_frame)
+            value = cls(type_, context, unavailable=place.reason, in_frame=in_frame)
         return value.referenced()
 
     @classmethod
@@ -295,6 +296,26 @@ class _Bytes(Type):
 
     def declare(self, declarator: str) -> str:
         return f"{self.length} bytes"
+
+
+def _counted(type_: Type, context: Context) -> Type:
+    """An array of variable length with the length that it has now."""
+    if not isinstance(type_, ArrayType) or context.frame is None:
+        return type_
+    element = _counted(type_.element, context)
+    if type_.count_entry is None:
+        return type_ if element is type_.element else ArrayType(element, type_.count)
+    for variable in context.debug.all_variables(context.frame.function):
+        if variable.entry == type_.count_entry:
+            return ArrayType(element, _count(TypedValue.of_variable(variable, context)))
+    return type_
+
+
+def _count(value: TypedValue) -> int | None:
+    try:
+        return max(0, value.as_int())
+    except ExpressionError:
+        return None
 
 
 def _no_member(aggregate: AggregateType, name: str) -> str:
