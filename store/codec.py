@@ -14,11 +14,14 @@ from threading import local
 import msgpack
 import zstandard
 
-from ttd.errors import DamagedTrace
+from ttd.errors import DamagedTrace, TtdError
 from ttd.types import ExceptionValue
 
 MAX_BLOB = 1 << 30
 """Most bytes that one compressed part of a trace may expand to."""
+
+MAX_PACKED = 1 << 28
+"""Most bytes of msgpack in one part; fewer, because as objects they take a multiple of that."""
 
 MAX_RATIO = 1 << 15
 """Most bytes that one byte of a zstd frame can expand to: a run of 128 KiB takes a block of 4 bytes."""
@@ -51,9 +54,19 @@ def checksum(data: bytes, *key: object) -> bytes:
     """The checksum of a row: over its key columns (as texts, each behind it a 0 byte), then its data."""
     digest = hashlib.blake2b(digest_size=HASH_SIZE)
     for part in key:
-        digest.update(str(part).encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(encode_text(str(part)) + b"\0")
     digest.update(data)
     return digest.digest()
+
+
+def encode_text(text: str) -> bytes:
+    """`text` as UTF-8; bytes of a file name that are not UTF-8 survive, as in `os.fsencode`."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode_text(data: bytes) -> str:
+    """What `encode_text` encoded."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def compress(data: bytes) -> bytes:
@@ -85,15 +98,19 @@ def pack(plain: object) -> bytes:
 
     Beyond what msgpack has there may be 128-bit unsigned numbers and `ExceptionValue`s, whose identity
     is kept: what was one exception in two places will be one exception in two places again.
+    Raises TtdError if it is too large for a trace.
     """
     exceptions = _ExceptionTable()
     body = _packb(plain, exceptions)
-    return compress(_packb([body, exceptions.rows()], exceptions))
+    packed = _packb([body, exceptions.rows()], exceptions)
+    if len(packed) > MAX_PACKED:
+        raise TtdError(f"a part of the recording is too large for a trace ({len(packed)} bytes)")
+    return compress(packed)
 
 
-def unpack(frame: bytes, limit: int = MAX_BLOB) -> object:
+def unpack(frame: bytes) -> object:
     """What `pack` packed, with tuples for lists; raises DamagedTrace for anything else."""
-    data = decompress(frame, limit)
+    data = decompress(frame, MAX_PACKED)
     try:
         match _unpackb(data, []):
             case (bytes(body), tuple(rows)):

@@ -21,7 +21,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -36,18 +36,25 @@ from ttd.store.schema import APPLICATION_ID, metadata
 HEADER_SIZE = 100
 """Bytes of the header of an SQLite file."""
 
+DRIVER_ERRORS = (sqlite3.Error, UnicodeError)
+"""What the driver raises for a damaged file. UnicodeError comes from error messages that quote it."""
+
 _MAGIC = b"SQLite format 3\0"
 _LOCK_TIMEOUT = 30.0
 
 
 @dataclass(slots=True)
 class Database:
-    """An open database: its engine, and what has to be done when it is closed."""
+    """An open database.
+
+    `salvaging` means that its structure is known to be damaged, `notes` say how. `on_close` removes a
+    temporary copy.
+    """
 
     engine: Engine
     salvaging: bool = False
     notes: tuple[str, ...] = ()
-    on_close: Callable[[], None] | None = None
+    on_close: Callable[[], object] | None = None
 
     def close(self) -> None:
         """Close the connection and remove a temporary copy."""
@@ -61,12 +68,10 @@ class Database:
 
 
 def open_for_writing(path: Path) -> Database:
-    """Open or create the SQLite file `path` for writing; its transactions begin immediately."""
+    """Open the existing file `path` (it may be empty) for writing; its transactions begin immediately."""
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=16
-        )
+        connection = _connect(path, "mode=rw")
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -74,6 +79,8 @@ def open_for_writing(path: Path) -> Database:
 
     engine = _engine(connect)
     event.listen(engine, "begin", _begin_immediate)
+    with engine.connect():
+        pass  # now, so that a file that goes away is not opened anew later
     return Database(engine)
 
 
@@ -81,12 +88,16 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def create_tables(database: Database) -> None:
-    """Create the tables that are not there yet, and mark the file as a trace of this version."""
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT_VERSION}")
-        metadata.create_all(connection)
+def create_tables(path: Path) -> None:
+    """Create the tables in the empty file `path`, and mark it as a trace of this version."""
+    database = open_for_writing(path)
+    try:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT_VERSION}")
+            metadata.create_all(connection)
+    finally:
+        database.close()
 
 
 @contextmanager
@@ -138,21 +149,21 @@ def open_for_reading(path: Path) -> Database:
 
     Raises UsageError (no such file), DamagedTrace (not a trace, or beyond reading) and TraceVersionError.
     """
-    size, expected = check_header(path)
-    if size < expected:
-        note = f"the file is cut off: {size} of {expected} bytes are there"
-        return _salvaging(path, note)
+    check_header(path)
     database = Database(_engine(lambda: _connect_read_only(path)))
     try:
         _probe(database)
-    except sqlite3.DatabaseError as error:
+    except DRIVER_ERRORS as error:
         database.close()
         return _second_try(path, error)
     return database
 
 
 def check_header(path: Path) -> tuple[int, int]:
-    """Make sure that `path` is a trace of a readable version; its size, and its size by its header."""
+    """Make sure that `path` is a trace of a readable version; its size, and its size by its header.
+
+    While somebody is writing to the file the two may differ.
+    """
     try:
         with path.open("rb") as stream:
             header = stream.read(HEADER_SIZE)
@@ -184,24 +195,36 @@ def newer_version(place: object, version: int) -> TraceVersionError:
     )
 
 
+def cause(error: BaseException) -> str:
+    """What the driver says was wrong, in one line of bearable length; it may quote a damaged file."""
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
 def _engine(connect: Callable[[], sqlite3.Connection]) -> Engine:
     return create_engine("sqlite://", creator=connect, poolclass=StaticPool)
 
 
-def _connect_read_only(path: Path, mode: str = "mode=ro", salvage: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?{mode}",
-        uri=True,
-        timeout=_LOCK_TIMEOUT,
-        isolation_level=None,
-        check_same_thread=False,
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    place = quote(os.fsencode(path.absolute()))
+    return sqlite3.connect(
+        f"file:{place}?{mode}", uri=True, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
     )
+
+
+def _connect_read_only(path: Path, mode: str = "mode=ro", salvage: bool = False) -> sqlite3.Connection:
+    connection = _connect(path, mode)
+    connection.text_factory = _lenient_text
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     if salvage:
         connection.execute("PRAGMA writable_schema = ON")
     return connection
+
+
+def _lenient_text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _probe(database: Database) -> None:
@@ -227,7 +250,7 @@ def _check_schema(driver: sqlite3.Connection) -> None:
             raise DamagedTrace(f"the trace's table {table.name} is not as ttd makes it")
 
 
-def _second_try(path: Path, error: sqlite3.DatabaseError) -> Database:
+def _second_try(path: Path, error: Exception) -> Database:
     """What to do when the plain way failed: by the journal left behind, the lock, or the damage."""
     code = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and _journal(path).exists():
@@ -236,17 +259,20 @@ def _second_try(path: Path, error: sqlite3.DatabaseError) -> Database:
         raise TtdError(f"{path} is locked by another program; try again later") from error
     if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return _without_locks(path, error)
-    return _salvaging(path, f"the file's structure is damaged ({error})")
+    size, expected = check_header(path)
+    if size < expected:
+        return _salvaging(path, f"the file is cut off: {size} of {expected} bytes are there")
+    return _salvaging(path, f"the file's structure is damaged ({cause(error)})")
 
 
-def _without_locks(path: Path, error: sqlite3.DatabaseError) -> Database:
+def _without_locks(path: Path, error: Exception) -> Database:
     """Some read-only and network file systems have no locks: read it as a file that nobody writes."""
     database = Database(_engine(lambda: _connect_read_only(path, "mode=ro&immutable=1")))
     try:
         _probe(database)
-    except sqlite3.DatabaseError:
+    except DRIVER_ERRORS:
         database.close()
-        raise DamagedTrace(f"cannot read {path}: {error}") from error
+        raise DamagedTrace(f"cannot read {path}: {cause(error)}") from error
     return database
 
 
@@ -255,34 +281,29 @@ def _salvaging(path: Path, note: str) -> Database:
     database = Database(engine, salvaging=True, notes=(note,))
     try:
         _probe(database)
-    except (sqlite3.DatabaseError, DamagedTrace) as error:
+    except (*DRIVER_ERRORS, DamagedTrace) as error:
         database.close()
-        raise DamagedTrace(f"{path}: {note}; it cannot be opened, try `ttd repair`") from error
+        raise DamagedTrace(f"{path}: {note}; nothing of it can be read") from error
     return database
 
 
 def _recovered_copy(path: Path) -> Database:
     """Finish what a killed recorder left in the middle of a commit, on a copy."""
-    directory = Path(tempfile.mkdtemp(prefix="ttd-"))
-
-    def remove() -> None:
-        shutil.rmtree(directory, ignore_errors=True)
-
-    copy = directory / path.name
+    directory = tempfile.TemporaryDirectory(prefix="ttd-")
+    copy = Path(directory.name) / path.name
     try:
         shutil.copyfile(path, copy)
         shutil.copyfile(_journal(path), _journal(copy))
-        with sqlite3.connect(copy) as connection:
+        with closing(sqlite3.connect(copy)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection.close()
         database = open_for_reading(copy)
-    except (OSError, sqlite3.DatabaseError) as error:
-        remove()
-        raise DamagedTrace(f"cannot recover {path} from its journal: {error}; try `ttd repair`") from error
+    except (OSError, *DRIVER_ERRORS) as error:
+        directory.cleanup()
+        raise DamagedTrace(f"cannot recover {path} from its journal: {cause(error)}") from error
     except TtdError:
-        remove()
+        directory.cleanup()
         raise
-    database.on_close = remove
+    database.on_close = directory.cleanup
     return database
 
 

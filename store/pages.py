@@ -21,10 +21,13 @@ from ttd.state import SNAPSHOT_PAGE
 from ttd.store.codec import MAX_BLOB, compress_many, content_hash, decompress
 from ttd.store.schema import content
 
+ROWS = 256
+"""Most rows that one INSERT statement writes."""
+
 _LOOKUP = 500
-_ROWS = 256
 _KNOWN = 1 << 20
-_CACHED = 128 << 20
+CACHED = (128 << 20) // SNAPSHOT_PAGE
+"""How many pages a reader keeps."""
 
 
 class ContentWriter:
@@ -67,7 +70,7 @@ def _insert_rows(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]
     """
     done = 0
     while done < len(rows):
-        size = min(1 << (len(rows) - done).bit_length() - 1, _ROWS)
+        size = min(1 << (len(rows) - done).bit_length() - 1, ROWS)
         some = rows[done : done + size]
         connection.exec_driver_sql(_insert_statement(connection.dialect, size), tuple(chain(*some)))
         done += size
@@ -84,7 +87,8 @@ def _insert_statement(dialect: Dialect, size: int) -> str:
 class ContentReader:
     """Reads stored bytes and checks them against their hashes. Keeps recent memory pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, cached: int = CACHED) -> None:
+        self._cached = cached
         self._pages: OrderedDict[int, bytes] = OrderedDict()
 
     def blob(self, connection: Connection, number: int) -> tuple[bytes, bytes]:
@@ -110,7 +114,7 @@ class ContentReader:
 
     def _remember(self, pages: dict[int, bytes]) -> None:
         self._pages.update(pages)
-        while len(self._pages) > max(_CACHED // SNAPSHOT_PAGE, 1):
+        while len(self._pages) > self._cached:
             self._pages.popitem(last=False)
 
 

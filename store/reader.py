@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from ttd.errors import DamagedTrace, UsageError
 from ttd.events import HostCall
 from ttd.state import Snapshot
-from ttd.store.codec import checksum, unpack
+from ttd.store.codec import checksum, decode_text, encode_text, unpack
 from ttd.store.manifest import FORMAT_VERSION, Manifest
 from ttd.store.records import StoredSnapshot, decode_ending, decode_events, decode_snapshot
 from ttd.types import START, Ending, EndKind, Position
@@ -144,7 +144,7 @@ class Trace:
 
         what = "the module" if kind == "module" else f"the source file {name}"
         query = select(file.c.content, file.c.checksum).where(
-            file.c.trace == self.number, file.c.kind == kind, file.c.name == name
+            file.c.trace == self.number, file.c.kind == kind, file.c.name == encode_text(name)
         )
         with self._connection(what) as connection:
             row = connection.execute(query).first()
@@ -165,7 +165,7 @@ class Trace:
 
         query = select(file.c.name).where(file.c.trace == self.number, file.c.kind == "source")
         with self._connection("the list of source files") as connection:
-            return sorted(str(row[0]) for row in connection.execute(query))
+            return sorted(decode_text(_bytes(row[0])) for row in connection.execute(query))
 
     # --- the log -------------------------------------------------------------------------------------
 
@@ -214,7 +214,9 @@ class Trace:
             index -= 1
         if index == len(self._log.chunks):
             return self.event_count
-        return next(event.number for event in self._chunk(index) if event.position >= position)
+        chunk = self._log.chunks[index]
+        found = (event.number for event in self._chunk(index) if event.position >= position)
+        return next(found, chunk.first + chunk.count)
 
     def _chunk(self, index: int) -> list[HostCall]:
         with self._lock:
@@ -224,16 +226,22 @@ class Trace:
             chunk = self._log.chunks[index]
             last = chunk.first + chunk.count - 1
             with _reading(self.path, f"events {chunk.first} to {last}"):
-                events = decode_events(self._packed(chunk), chunk.first, chunk.count, chunk.position.tick)
+                events = self._decode(chunk)
             self._decoded[index] = events
             while len(self._decoded) > _CACHED_CHUNKS:
                 self._decoded.popitem(last=False)
             return events
 
-    def _packed(self, chunk: Chunk) -> bytes:
-        if chunk.data is not None:
-            return chunk.data
-        return _bytes(self._row("events", first=chunk.first).data)
+    def _decode(self, chunk: Chunk) -> list[HostCall]:
+        data = chunk.data if chunk.data is not None else _bytes(self._row("events", first=chunk.first).data)
+        events = decode_events(data, chunk.first, chunk.count, chunk.position.tick, self._content)
+        if (events[0].position, events[-1].position) != (chunk.position, chunk.last_position):
+            raise DamagedTrace("their positions are not those of the chunk")
+        return events
+
+    def _content(self, number: int) -> bytes:
+        with self._database.engine.connect() as connection:
+            return self._contents.blob(connection, number)[0]
 
     # --- snapshots -----------------------------------------------------------------------------------
 
@@ -268,13 +276,13 @@ class Trace:
         from ttd.store.schema import metadata
 
         table = metadata.tables[name]
-        query = _of(table, self.number, plain=True)
+        query = _of(table, self.number, plain=not self._database.salvaging)
         for key, value in keys.items():
             query = query.where(table.c[key] == value)
         with self._database.engine.connect() as connection:
             row = connection.execute(query).first()
         if row is None or not _intact(table, row):
-            raise DamagedTrace("its row is gone or changed since the trace was opened")
+            raise DamagedTrace("its row is gone or damaged")
         return row
 
     @cached_property
@@ -292,6 +300,7 @@ class _LogReader:
         self._number = number
         self._log = _Log()
         self._reached = START
+        self._shared = number > 1 and not database.salvaging
 
     def read(self) -> _Log:
         from ttd.store.schema import ending, progress
@@ -351,7 +360,7 @@ class _LogReader:
         """All intact rows of the recording; what is not intact goes into the damage."""
         rows: list[Row[tuple[object, ...]]] = []
         with self._noting(what), self._database.engine.connect() as connection:
-            for row in connection.execute(_of(table, self._number, plain=not self._database.salvaging)):
+            for row in connection.execute(_of(table, self._number, plain=self._shared)):
                 if _intact(table, row):
                     rows.append(row)
                 else:
@@ -418,14 +427,14 @@ def _read_manifest(database: Database, path: Path, number: int | None) -> tuple[
         raise DamagedTrace("there is no recording in it")
     if checksum(_bytes(row.manifest), trace.name, row.id, row.format) != row.checksum:
         raise DamagedTrace("its checksum differs")
-    if row.format > FORMAT_VERSION:
+    if type(row.format) is not int or row.format > FORMAT_VERSION:
         raise newer_version(path, row.format)
     return row.id, Manifest.from_plain(unpack(row.manifest))
 
 
 def _of(table: Table, number: int, *, plain: bool) -> Select[tuple[object, ...]]:
-    """All rows of a recording. Not `plain`: in a way that keeps SQLite from using an index, which in a
-    damaged file is one more thing to be broken."""
+    """All rows of a recording. Not `plain`: by a scan of the table, because an index is one more thing that
+    can be damaged, and in a file with one recording saves nothing."""
     from sqlalchemy import select
 
     column = table.c.trace
@@ -452,10 +461,11 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     """Errors inside become DamagedTrace with the name of the file and the part."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from ttd.store.database import DRIVER_ERRORS, cause
+
     try:
         yield
     except DamagedTrace as error:
         raise DamagedTrace(f"{path}: {what} cannot be read: {error}") from error
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise DamagedTrace(f"{path}: {what} cannot be read: {cause}") from error
+    except (SQLAlchemyError, *DRIVER_ERRORS) as error:
+        raise DamagedTrace(f"{path}: {what} cannot be read: {cause(error)}") from error

@@ -7,7 +7,7 @@ May import base modules and the store's codec.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -17,80 +17,97 @@ from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, Frame, MemoryImage, Snapshot
 from ttd.store.codec import is_value, pack, unpack
 from ttd.types import Ending, EndKind, Position, Trap, TrapKind, Value
 
-MAX_MEMORY = 1 << 40
-"""Most bytes that a memory in a snapshot may have: bounds the page map."""
+OUTLINE = 16 << 10
+"""From this many bytes on, what a host call wrote or read is stored as content, not in the chunk."""
 
 _OUTCOMES = tuple(Outcome)
 _WORD = 1 << 64
+_NOTHING: Mapping[bytes, int] = {}
 
 
 # --- events ------------------------------------------------------------------------------------------
 
 
-def encode_events(events: Sequence[HostCall]) -> bytes:
+def large_parts(events: Sequence[HostCall]) -> list[bytes]:
+    """What of these events has to be stored as content before they can be encoded."""
+    return [w.data for event in events for w in (*event.writes, *event.reads) if len(w.data) >= OUTLINE]
+
+
+def encode_events(events: Sequence[HostCall], contents: Mapping[bytes, int] = _NOTHING) -> bytes:
     """A chunk of events. Each is a list, shortened from behind where the rest would be empty:
 
     ``[ticks since the event before, step, function, arguments, results, writes, reads, outcome, code,
-    message]``; writes and reads are flat lists of memory, address and bytes in turn.
+    message]``; writes and reads are flat lists of memory, address and bytes in turn; large bytes are replaced
+    by the number in `contents`, which has all `large_parts`.
     """
     rows: list[tuple[object, ...]] = []
     tick = events[0].position.tick
     for event in events:
-        rows.append(_event_row(event, tick))
+        rows.append(_event_row(event, tick, contents))
         tick = event.position.tick
     return pack(rows)
 
 
-def _event_row(event: HostCall, tick: int) -> tuple[object, ...]:
+def _event_row(event: HostCall, tick: int, contents: Mapping[bytes, int]) -> tuple[object, ...]:
     position = event.position
     head = (position.tick - tick, position.step, event.function, event.arguments, event.results)
     if event.outcome is not Outcome.RETURNED or event.code or event.message:
         outcome = (_OUTCOMES.index(event.outcome), event.code, event.message)
-        return (*head, _flat(event.writes), _flat(event.reads), *outcome)
+        return (*head, _flat(event.writes, contents), _flat(event.reads, contents), *outcome)
     if event.reads:
-        return (*head, _flat(event.writes), _flat(event.reads))
-    return (*head, _flat(event.writes))
+        return (*head, _flat(event.writes, contents), _flat(event.reads, contents))
+    return (*head, _flat(event.writes, contents))
 
 
-def _flat(writes: Sequence[MemoryWrite]) -> list[int | bytes]:
-    return [item for write in writes for item in (write.memory, write.address, write.data)]
+def _flat(writes: Sequence[MemoryWrite], contents: Mapping[bytes, int]) -> list[int | bytes]:
+    flat: list[int | bytes] = []
+    for write in writes:
+        small = len(write.data) < OUTLINE
+        flat += (write.memory, write.address, write.data if small else contents[write.data])
+    return flat
 
 
-def decode_events(data: bytes, first: int, count: int, tick: int) -> list[HostCall]:
-    """The `count` events of a chunk whose first one has number `first` and tick `tick`."""
+def decode_events(
+    data: bytes, first: int, count: int, tick: int, load: Callable[[int], bytes]
+) -> list[HostCall]:
+    """The `count` events of a chunk whose first one has number `first` and tick `tick`.
+
+    `load` gives content by number.
+    """
     rows = unpack(data)
     if not isinstance(rows, tuple) or len(rows) != count:
         raise DamagedTrace(f"the chunk of events from {first} on does not have {count} events")
     events: list[HostCall] = []
     for number, row in enumerate(rows, first):
-        event = _event(row, number, tick)
+        event = _event(row, number, tick, load)
         tick = event.position.tick
         events.append(event)
     return events
 
 
-def _event(row: object, number: int, tick: int) -> HostCall:
+def _event(row: object, number: int, tick: int, load: Callable[[int], bytes]) -> HostCall:
     if not isinstance(row, tuple) or len(row) not in (6, 7, 10):
         raise DamagedTrace(f"event {number} is malformed")
     ticks, step, function, arguments, results, writes = row[:6]
     _numbers((ticks, step, function))
     position = Position(tick + ticks, step)
-    head = (number, position, function, _values(arguments), _values(results), _writes(writes, number))
+    head = (number, position, function, _values(arguments), _values(results), _memory(writes, number, load))
     if len(row) == 6:
         return HostCall(*head)
-    return HostCall(*head, *_outcome(row[7:], number), _writes(row[6], number))
+    return HostCall(*head, *_outcome(row[7:], number), _memory(row[6], number, load))
 
 
-def _writes(flat: object, number: int) -> tuple[MemoryWrite, ...]:
+def _memory(flat: object, number: int, load: Callable[[int], bytes]) -> tuple[MemoryWrite, ...]:
     if flat == ():
         return ()
     if not isinstance(flat, tuple) or len(flat) % 3:
         raise DamagedTrace(f"the memory of event {number} is malformed")
     _numbers(flat[0::3])
     _numbers(flat[1::3])
-    if not all(type(data) is bytes for data in flat[2::3]):
+    datas = [load(data) if type(data) is int else data for data in flat[2::3]]
+    if not all(type(data) is bytes for data in datas):
         raise DamagedTrace(f"the memory of event {number} is malformed")
-    return tuple(map(MemoryWrite, flat[0::3], flat[1::3], flat[2::3]))
+    return tuple(map(MemoryWrite, flat[0::3], flat[1::3], datas))
 
 
 def _outcome(rest: tuple[object, ...], number: int) -> tuple[Outcome, int, str]:
@@ -201,7 +218,7 @@ def _page_map(plain: object) -> tuple[int, ...]:
     size = len(differences) * SNAPSHOT_PAGE
     if isinstance(plain, tuple) and size % WASM_PAGE == 0 and all(type(d) is int for d in differences):
         ids = tuple(accumulate(differences))
-        if min(ids, default=0) >= 0 and size <= MAX_MEMORY:
+        if min(ids, default=0) >= 0:
             return ids
     raise DamagedTrace("the page map of a snapshot is malformed")
 

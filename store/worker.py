@@ -1,0 +1,214 @@
+"""What the writer's thread does: hash, compress, encode, and put rows into tables.
+
+A big snapshot is stored in portions, each in a transaction of its own, and events that came meanwhile go
+between: they are small, and are what a killed recording must not lose.
+
+May import base modules and the store's; imports SQLAlchemy, so it is imported late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, Table
+
+from ttd.errors import InternalError
+from ttd.events import HostCall
+from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
+from ttd.store.codec import checksum
+from ttd.store.database import Database
+from ttd.store.items import Barrier, Item, weight
+from ttd.store.pages import ContentWriter
+from ttd.store.records import encode_ending, encode_events, encode_snapshot, large_parts
+from ttd.store.schema import ending as ending_table
+from ttd.store.schema import events as event_table
+from ttd.store.schema import progress as progress_table
+from ttd.store.schema import snapshot as snapshot_table
+from ttd.types import Ending, Position
+
+CHUNK_EVENTS = 1024
+"""Most events in one chunk."""
+
+CHUNK_BYTES = 1 << 20
+"""A chunk is closed when the weight of its events reaches this."""
+
+PORTION = 512
+"""Pages of a snapshot that are stored in one transaction."""
+
+TRANSACTION = 4 << 20
+"""About how many bytes of events are taken out of the queue for one transaction."""
+
+
+class Worker:
+    """Takes items out of a queue and puts rows into tables. Used on one thread only."""
+
+    def __init__(self, database: Database, trace: int) -> None:
+        self.taken = 0
+        """Bytes taken out of the queue, as `weight` counts them."""
+        self.snapshots_done = 0
+        self._database = database
+        self._trace = trace
+        self._contents = ContentWriter()
+        self._maps = _PageMaps()
+        self._events: list[HostCall] = []
+        self._next_event = 0
+        self._snapshots: deque[Snapshot] = deque()
+        self._number = 0
+        self._storing: Iterator[None] | None = None
+        self._progress: Position | None = None
+        self._ending: Ending | None = None
+        self._barriers: list[Barrier] = []
+
+    def close(self) -> None:
+        self._database.close()
+        for barrier in self._barriers:
+            barrier.set()
+
+    def cycle(self, queue: deque[Item]) -> bool:
+        """Take what is in the queue and write some of what is to be written; whether there is more to do."""
+        self._take(queue)
+        if self._events or self._progress is not None:
+            with self._database.engine.begin() as connection:
+                self._write_events(connection)
+                self._write_progress(connection)
+        if self._store_portion():
+            return True
+        if self._ending is not None:
+            with self._database.engine.begin() as connection:
+                self._write_ending(connection, self._ending)
+            self._ending = None
+        while self._barriers:
+            self._barriers.pop().set()
+        return bool(queue)
+
+    def _take(self, queue: deque[Item]) -> None:
+        """Sort what is in the queue, up to a barrier or as much as makes a good transaction."""
+        size = 0
+        while queue and size < TRANSACTION and not self._barriers:
+            item = queue.popleft()
+            if isinstance(item, HostCall):
+                self._events.append(item)
+                size += weight(item)
+            elif isinstance(item, Snapshot):
+                self._snapshots.append(item)
+            elif isinstance(item, Position):
+                self._progress = item
+            elif isinstance(item, Ending):
+                self._ending = item
+            else:
+                self._barriers.append(item)
+        self.taken += size
+
+    # --- events --------------------------------------------------------------------------------------
+
+    def _write_events(self, connection: Connection) -> None:
+        for chunk in _chunks(self._events):
+            first, last = chunk[0], chunk[-1]
+            if first.number != self._next_event or last.number != first.number + len(chunk) - 1:
+                raise InternalError(f"event {first.number} was logged where {self._next_event} was due")
+            where = (first.position.tick, first.position.step, last.position.tick, last.position.step)
+            names = ("tick", "step", "last_tick", "last_step")
+            large = large_parts(chunk)
+            contents = dict(zip(large, self._contents.put(connection, large), strict=True))
+            keys = {"first": first.number, "count": len(chunk)} | dict(zip(names, where, strict=True))
+            self._insert(connection, event_table, keys, encode_events(chunk, contents))
+            self._next_event += len(chunk)
+        self._events = []
+
+    def _write_progress(self, connection: Connection) -> None:
+        if self._progress is None:
+            return
+        position, self._progress = self._progress, None
+        connection.execute(progress_table.delete().where(progress_table.c.trace == self._trace))
+        self._insert(connection, progress_table, {"tick": position.tick, "step": position.step})
+
+    def _write_ending(self, connection: Connection, ending: Ending) -> None:
+        self._insert(connection, ending_table, {"events": self._next_event}, encode_ending(ending))
+
+    # --- snapshots -----------------------------------------------------------------------------------
+
+    def _store_portion(self) -> bool:
+        """Store the next portion of the first waiting snapshot; whether anything is left to store."""
+        if self._storing is None and self._snapshots:
+            self._storing = self._store(self._snapshots.popleft())
+        if self._storing is not None and next(self._storing, self) is self:
+            self._storing = None
+            self.snapshots_done += 1
+        return self._storing is not None or bool(self._snapshots)
+
+    def _store(self, snapshot: Snapshot) -> Iterator[None]:
+        """Store `snapshot`, yielding between transactions."""
+        maps, fresh = self._maps.plan(snapshot.memories)
+        for start in range(0, len(fresh), PORTION):
+            portion = fresh[start : start + PORTION]
+            with self._database.engine.begin() as connection:
+                numbers = self._contents.put(connection, [page for _, _, page in portion])
+            for (memory, page_number, _), number in zip(portion, numbers, strict=True):
+                maps[memory][page_number] = number
+            yield
+        self._maps.remember(snapshot.memories, maps)
+        keys = {
+            "number": self._number,
+            "tick": snapshot.position.tick,
+            "step": snapshot.position.step,
+            "next_event": snapshot.next_event,
+            "size": sum(image.size for image in snapshot.memories),
+        }
+        with self._database.engine.begin() as connection:
+            self._insert(connection, snapshot_table, keys, encode_snapshot(snapshot, maps))
+        self._number += 1
+
+    def _insert(
+        self, connection: Connection, table: Table, keys: Mapping[str, int], data: bytes | None = None
+    ) -> None:
+        insert_row(connection, table, {"trace": self._trace} | dict(keys), data)
+
+
+class _PageMaps:
+    """Tells which pages of a snapshot are not in the one before, by identity of the page objects."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[dict[int, bytes], list[int]]] = []
+
+    def plan(self, memories: Sequence[MemoryImage]) -> tuple[list[list[int]], list[tuple[int, int, bytes]]]:
+        """Page maps with what is known, and what is not: memory, page number, page."""
+        maps: list[list[int]] = []
+        fresh: list[tuple[int, int, bytes]] = []
+        for index, image in enumerate(memories):
+            pages, numbers = self._before[index] if index < len(self._before) else ({}, [])
+            new = [0] * (image.size // SNAPSHOT_PAGE)
+            for at, page in image.pages.items():
+                if pages.get(at) is page:
+                    new[at] = numbers[at]
+                else:
+                    fresh.append((index, at, page))
+            maps.append(new)
+        return maps, fresh
+
+    def remember(self, memories: Sequence[MemoryImage], maps: Sequence[list[int]]) -> None:
+        self._before = [(image.pages, numbers) for image, numbers in zip(memories, maps, strict=True)]
+
+
+def insert_row(
+    connection: Connection, table: Table, keys: Mapping[str, int | str], data: bytes | None
+) -> None:
+    """Add a row to `table`: key columns in the order of the table, data if it has any, and the checksum."""
+    row: dict[str, int | str | bytes] = dict(keys)
+    if data is not None:
+        row["data"] = data
+    row["checksum"] = checksum(data or b"", table.name, *keys.values())
+    connection.execute(table.insert(), [row])
+
+
+def _chunks(events: list[HostCall]) -> Iterator[list[HostCall]]:
+    chunk: list[HostCall] = []
+    size = 0
+    for event in events:
+        chunk.append(event)
+        size += weight(event)
+        if len(chunk) >= CHUNK_EVENTS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
