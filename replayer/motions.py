@@ -89,6 +89,10 @@ class Hunt:
         """Whether there is no breakpoint to heed."""
         return not self._active
 
+    def stay(self) -> Landing:
+        """The landing at the present position, as one that was aimed at."""
+        return self._land(frozenset(), (), reached=True)
+
     # --- the two directions --------------------------------------------------------------------------
 
     def forward(self, probes: Sequence[Probe] = (), until: Position | None = None) -> Landing:

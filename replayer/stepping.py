@@ -56,8 +56,9 @@ class Stepper:
         if count == 1:
             return hunt.forward((), just_after(here))
         target = self._timeline.on(count)
-        if not hunt.is_blind:
-            self._timeline.seek(here)
+        if hunt.is_blind:
+            return hunt.stay()
+        self._timeline.seek(here)
         return hunt.forward((), target)
 
     def reverse_stepi(self, hunt: Hunt, count: int) -> Landing:

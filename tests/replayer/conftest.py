@@ -21,7 +21,7 @@ Recorded = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """``recorded("calls")`` is the path of a trace of that guest; ``"wat:tail"`` of a module of `recordings`."""
+    """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`."""
     folder = tmp_path_factory.mktemp("recorded")
     known: dict[str, Path] = {}
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.replayer.model import Run, all_stops, writes
 from ttd.replayer import session as session_module
+from ttd.replayer import snapshots as snapshots_module
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
 from ttd.replayer.lines import Lines
+from ttd.replayer.timeline import Timeline
 from ttd.store.trace import Trace
 from ttd.types import Position
 
@@ -20,13 +22,19 @@ GUESTS = ["calls", "loops", "trap"]
 MODULES = ["wat:tail", "wat:throw", "wat:cascade", "wat:trap"]
 
 
-@pytest.fixture(params=["long slices", "short slices"], autouse=True)
-def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test runs a second time with slices of one tick, so that every tick is a seam."""
-    if request.param == "short slices":
+@pytest.fixture(params=["usual seams", "many seams"], autouse=True)
+def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs again with slices of one tick, and a snapshot, so a segment, every seven ticks."""
+    if request.param == "many seams":
+
+        def between(timeline: Timeline) -> None:
+            if timeline.position.tick % 7 == 0:
+                timeline._capture()
+
         monkeypatch.setattr(session_module, "FIRST_SLICE", 1)
         monkeypatch.setattr(session_module.Session, "_tune", lambda *_: None)
-    yield
+        monkeypatch.setattr(snapshots_module, "GROWTH", 1.0)
+        monkeypatch.setattr(Timeline, "_between", between)
 
 
 def forward(debugger: Debugger) -> list[Position]:
