@@ -9,7 +9,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import NoReturn
 
 import click
@@ -27,6 +26,8 @@ COMPLETION_VARIABLE = "_TTD_COMPLETE"
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
+        from importlib import metadata
+
         click.echo(f"ttd {metadata.version('ttd')}")
         ctx.exit()
 

@@ -190,6 +190,8 @@ def _wasm_lines(values: Sequence[WasmValue]) -> Iterator[str]:
     for value in values:
         name = f" {plain(value.name)}" if value.name else ""
         hexadecimal = f"{value.value:#x}" if isinstance(value.value, int) else ""
+        if hexadecimal == value.text:
+            hexadecimal = ""
         yield f"{f'{value.index}{name}':20} {value.type:8} {plain(value.text):24} {hexadecimal}".rstrip()
 
 

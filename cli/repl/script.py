@@ -28,10 +28,11 @@ def run_script(session: Session, lines: Iterable[str], errors: TextIO | None = N
         session.console.write(f"{PROMPT}{plain(line)}".rstrip())
         session.console.flush()
         try:
-            session.execute(line)
+            with session.showing_progress():
+                session.execute(line)
         except TtdError as error:
             session.console.flush()
-            print(error, file=errors or sys.stderr)
+            print(plain(str(error)), file=errors or sys.stderr)
             return FAILURE
         session.console.flush()
         if session.finished:

@@ -5,10 +5,12 @@ May import `ttd.replayer` (types only), the command table and `ttd.errors`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from ttd.cli.output import Progress
 from ttd.cli.repl.command import Command, Repeat, parse
 from ttd.cli.repl.console import Console
 from ttd.cli.repl.render import show_stop
@@ -18,7 +20,7 @@ from ttd.cli.repl.table import TABLE
 if TYPE_CHECKING:
     from ttd.cli.repl.data import Examined
     from ttd.replayer.debugger import Debugger
-    from ttd.replayer.views import Progress, StopReport
+    from ttd.replayer.views import StopReport
     from ttd.types import Position
 
 
@@ -61,6 +63,7 @@ class Session:
     console: Console = field(init=False)
     table: Sequence[Command] = TABLE
     _repeated: str = ""
+    _progress: Progress = field(default_factory=lambda: Progress("searching"))
 
     def __post_init__(self) -> None:
         self.console = Console(self.stream, self.colour)
@@ -77,6 +80,7 @@ class Session:
 
     def stopped(self, report: StopReport, with_instruction: bool = False) -> None:
         """Tell the user about a stop; every motion ends with it."""
+        self._progress.clear()
         self.listing = Listing()
         show_stop(self, report, with_instruction)
 
@@ -90,13 +94,16 @@ class Session:
         """Stop the motion under way; may be called by a signal handler."""
         self.debugger.interrupt()
 
-    def on_progress(self, update: Callable[[float], None]) -> None:
-        """Have `update` called with the percentage of the run during long motions."""
-
-        def report(progress: Progress) -> None:
-            update(progress.percent)
-
-        self.debugger.progress = report
+    @contextlib.contextmanager
+    def showing_progress(self) -> Iterator[None]:
+        """While inside, long motions show on stderr how far they are, if it is a terminal."""
+        self._progress = Progress("searching")
+        self.debugger.progress = lambda progress: self._progress.update(progress.percent)
+        try:
+            yield
+        finally:
+            self.debugger.progress = None
+            self._progress.clear()
 
 
 def _what_repeats(command: Command, modifier: str, text: str) -> str:

@@ -23,7 +23,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
 from ttd.cli.exitcodes import SUCCESS
-from ttd.cli.output import Progress
+from ttd.cli.output import plain
 from ttd.cli.repl.banner import banner
 from ttd.cli.repl.bar import bar
 from ttd.cli.repl.completion import candidates
@@ -83,16 +83,11 @@ class Terminal:
         return SUCCESS
 
     def _execute(self, line: str) -> None:
-        progress = Progress("searching")
-        self._session.on_progress(progress.update)
         try:
-            with interruptible(self._session):
+            with interruptible(self._session), self._session.showing_progress():
                 self._session.execute(line)
         except TtdError as error:
-            progress.clear()
-            self._session.console.write(str(error))
-        finally:
-            progress.clear()
+            self._session.console.write(plain(str(error)))
 
     def _toolbar(self) -> StyleAndTextTuples:
         return [(f"class:bar.{name}" if name else "", text) for name, text in bar(self._session)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import sys
@@ -82,9 +83,11 @@ def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
     def make(name: str) -> Path:
         if name not in made:
-            trace = tmp_path_factory.mktemp("recorded") / f"{name}.trace"
-            main.run(["record", "-q", "-o", str(trace), str(guest(name))])
-            made[name] = trace
+            folder = tmp_path_factory.mktemp("recorded")
+            shutil.copy(guest(name), folder / f"{name}.wasm")
+            with contextlib.chdir(folder):
+                main.run(["record", "-q", "-o", f"{name}.trace", f"{name}.wasm"])
+            made[name] = folder / f"{name}.trace"
         return made[name]
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ran
 from tests.support import Guests
 
 TMUX = shutil.which("tmux")
 PATIENCE = 30.0
 """Seconds until what is waited for counts as missing."""
+
+RECORDED = 3.0
+"""Seconds of an endless program that are recorded: long enough to be interrupted in."""
 
 pytestmark = pytest.mark.skipif(TMUX is None, reason="needs tmux, which is not installed")
 
@@ -59,15 +62,26 @@ class Screen:
 
 
 @pytest.fixture
-def screen(ttd: Callable[..., Ran], program: Callable[[str], str], tmp_path: Path) -> Iterator[Screen]:
-    """A prompt on a recording of the guest "calls"; the shell behind it tells the exit code."""
-    ttd("record", program("calls"))
-    replay = shlex.join(
-        ["env", f"TTD_HISTORY={tmp_path}/history", sys.executable, "-m", "ttd.cli.main", "replay"]
-    )
-    screen = Screen(tmp_path / "tmux", f"{replay}; echo left with $?; exec sleep 1000", tmp_path)
-    yield screen
-    screen.close()
+def open_screen(tmp_path: Path) -> Iterator[Callable[[Path], Screen]]:
+    """Opens a prompt on a recording; the shell behind it tells the exit code."""
+    screens: list[Screen] = []
+
+    def open_(trace: Path) -> Screen:
+        history = f"TTD_HISTORY={tmp_path}/history"
+        replay = shlex.join(["env", history, sys.executable, "-m", "ttd.cli.main", "replay", str(trace)])
+        command = f"{replay}; echo left with $?; exec sleep 1000"
+        screens.append(Screen(tmp_path / "tmux", command, tmp_path))
+        return screens[0]
+
+    yield open_
+    for screen in screens:
+        screen.close()
+
+
+@pytest.fixture
+def screen(recorded: Callable[[str], Path], open_screen: Callable[[Path], Screen]) -> Screen:
+    """A prompt on a recording of the guest "calls"."""
+    return open_screen(recorded("calls"))
 
 
 def bar_of(screen: str) -> str:
@@ -116,4 +130,25 @@ def test_control_c_and_control_d_in_a_real_terminal(screen: Screen) -> None:
     screen.type("when", "Enter")
     screen.until_shown("% of the run, event 0 of")
     screen.type("C-d")
+    screen.until_shown("left with 0")
+
+
+def test_control_c_interrupts_a_long_motion_in_a_real_terminal(
+    program: Callable[[str], str], open_screen: Callable[[Path], Screen], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "ttd.cli.main", "record", "-q", "-o", "long.trace", program("endless")]
+    recording = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    time.sleep(RECORDED)  # the length of the recording
+    recording.send_signal(signal.SIGINT)
+    assert recording.wait(PATIENCE) == 130
+    screen = open_screen(tmp_path / "long.trace")
+    screen.until_shown("(ttd)")
+    screen.type("continue", "Enter")
+    screen.until_shown("searching ")
+    screen.type("C-c")
+    screen.until_shown("Interrupted.")
+    shown = screen.until(lambda shown: "%" in bar_of(shown), "the bar after the interrupt")
+    assert "100.0 %" not in bar_of(shown)
+    assert "searching" not in shown
+    screen.type("q", "Enter")
     screen.until_shown("left with 0")
