@@ -150,6 +150,8 @@ def open_for_reading(path: Path) -> Database:
     Raises UsageError (no such file), DamagedTrace (not a trace, or beyond reading) and TraceVersionError.
     """
     check_header(path)
+    if _claims_wal(path):
+        return _salvaging(path, "the file's header is not as ttd writes it (journal mode)")
     database = Database(_engine(lambda: _connect_read_only(path)))
     try:
         _probe(database)
@@ -186,6 +188,12 @@ def check_header(path: Path) -> tuple[int, int]:
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     return size, pages * (65536 if page_size == 1 else page_size)
+
+
+def _claims_wal(path: Path) -> bool:
+    """Whether the file says that it is in WAL mode: to read that in the plain way creates files beside it."""
+    with path.open("rb") as stream:
+        return stream.read(20)[18:20] != b"\1\1"
 
 
 def newer_version(place: object, version: int) -> TraceVersionError:

@@ -177,7 +177,10 @@ class Trace:
 
     @property
     def damage(self) -> Sequence[str]:
-        """What is wrong with this trace, a phrase for each thing found so far; empty if nothing is."""
+        """What is wrong with the file and its log, a phrase for each thing; empty if nothing is.
+
+        Module, sources and pages are checked as they are read: `ttd.store.verify` reads them all.
+        """
         return (*self._database.notes, *self._log.damage)
 
     @property

@@ -38,7 +38,7 @@ content = Table(
     Column("id", _Id, primary_key=True, comment="What snapshots, files and events refer to it by; from 1."),
     Column("hash", LargeBinary, nullable=False, unique=True, comment="BLAKE2b-128 of the bytes."),
     Column("data", LargeBinary, nullable=False, comment="The bytes as a zstd frame."),
-    comment="Content-addressed bytes, each stored once: pages, modules, sources, much that a host call wrote.",
+    comment="Content-addressed bytes, each stored once: pages, modules, sources, what host calls wrote.",
 )
 
 file = Table(

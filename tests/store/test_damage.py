@@ -111,6 +111,7 @@ def test_flipped_bytes_are_never_taken_for_data(
     path.write_bytes(damaged)
     read_all(path)
     assert path.read_bytes() == damaged
+    assert list(path.parent.iterdir()) == [path]
 
 
 @settings(FILES, max_examples=30)
@@ -332,3 +333,20 @@ def test_reading_leaves_the_file_and_its_directory_as_they_are(path: Path) -> No
     assert path.read_bytes() == whole
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert (path.stat().st_mtime_ns, path.parent.stat().st_mtime_ns) == times
+
+
+def test_a_file_in_another_journal_mode_is_read_without_making_files(path: Path) -> None:
+    execute(path, "PRAGMA journal_mode = WAL")
+    with Trace.open(path) as trace:
+        assert "journal mode" in trace.damage[0]
+        assert list(trace.events()) == MADE.events
+        assert trace.ending == MADE.ending
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_junk_in_place_of_a_journal_does_no_harm(path: Path) -> None:
+    journal = path.with_name(path.name + "-journal")
+    for junk in (b"", b"junk" * 1000, b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"\xff" * 5000):
+        journal.write_bytes(junk)
+        assert read_all(path)
+        assert journal.read_bytes() == junk
