@@ -8,8 +8,6 @@ May import base, `ttd.debuginfo` and this package.
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -26,12 +24,16 @@ from ttd.debuginfo.types import (
     Type,
 )
 from ttd.errors import ExpressionError
-from ttd.expr.ctypes import CODE_OFFSET, read_float
+from ttd.expr.ctypes import CODE_OFFSET, number_type, read_float, write_number
 from ttd.expr.values import Context, TypedValue
 
 FORMATS = "xdutocafzs"
 """Letters of ``print/x``: hexadecimal, signed, unsigned, binary (t), octal, character, address, float,
 hexadecimal with leading zeros (z), string."""
+
+
+MAX_READ = 1 << 22
+"""Bytes of an array that are read, to count equal elements and find the end of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,40 +134,29 @@ class _Formatter:
             )
         if _is_character(type_.element) and type_.element.size == 1 and self._fmt in ("", "s"):
             return self._characters(value, type_)
-        if depth >= self._limits.depth:
+        if depth >= self._limits.depth or (self._left <= 0 and type_.count):
             return "{...}"
-        step = type_.element.size or 0
-        elements = (value.part(type_.element, step * index) for index in range(type_.count))
-        return "{" + ", ".join(self._elements(elements, depth, type_.count)) + "}"
+        return "{" + self._elements(value, type_.element, type_.count, depth) + "}"
 
-    def _elements(self, elements: Iterator[TypedValue], depth: int, count: int) -> Iterator[str]:
-        """Elements as text, equal ones counted. Each run costs one of what may be shown, as in gdb."""
-        shown, pending, repeated = 0, "", 0
-        for element in elements:
-            before = self._left
-            text = self.nested(element, depth + 1)
-            if repeated and text == pending:
-                self._left = before
-                repeated += 1
-                if repeated > 1_000_000:
-                    break
-                continue
-            yield from self._run(pending, repeated)
-            shown += repeated
-            if before <= 0:
-                yield "..."
-                return
+    def _elements(self, value: TypedValue, element: Type, count: int, depth: int) -> str:
+        """Elements as text, equal ones counted. A run of them costs one of what may be shown."""
+        texts: list[str] = []
+        step = value.part(element, 0).size
+        data = _leading_bytes(value, element, count) if step else b""
+        readable = len(data) // step if step else 0
+        index = 0
+        while index < readable and self._left > 0:
+            run = _run_length(data, index, step)
             self._left -= 1
-            pending, repeated = text, 1
-        yield from self._run(pending, repeated)
-        if shown + repeated < count:
-            yield "..."
-
-    def _run(self, text: str, count: int) -> Iterator[str]:
-        if count >= self._limits.repeats:
-            yield f"{text} <repeats {count} times>"
-        else:
-            yield from [text] * count
+            text = self.nested(value.part(element, index * step), depth + 1)
+            if run >= self._limits.repeats:
+                texts.append(f"{text} <repeats {run} times>")
+            else:
+                run = min(run, self._left + 1)
+                self._left -= run - 1
+                texts += [text] * run
+            index += run
+        return ", ".join(texts) + ("..." if index < count and step else "")
 
     # --- text ---
 
@@ -173,9 +164,9 @@ class _Formatter:
         """A char array as a string. Zeros at its end are not shown; what stands behind a zero is."""
         limit = self._limits.elements
         count = type_.count or 0
-        shown = value.part(ArrayType(type_.element, min(count, limit + 1)), 0).data
-        text = shown[:limit].rstrip(b"\0") if count <= limit else shown[:limit]
-        return quote(text, self._limits.repeats) + ("..." if count > limit else "")
+        text = _leading_bytes(value, type_.element, count)
+        text = text.rstrip(b"\0") if len(text) == count else text
+        return quote(text[:limit], self._limits.repeats) + ("..." if len(text) > limit else "")
 
     def string_at(self, value: TypedValue, address: int) -> str:
         """The zero-terminated string at an address, quoted."""
@@ -275,10 +266,13 @@ def float_text(data: bytes) -> str:
     return text.removesuffix(".0")
 
 
+_SINGLE = number_type("float")
+
+
 def _shortest_single(number: float) -> str:
     for digits in range(1, 10):
         text = f"{number:.{digits}g}"
-        if struct.pack("<f", float(text)) == struct.pack("<f", number):
+        if read_float(write_number(_SINGLE, float(text))) == number:
             return repr(float(text))
     return repr(number)
 
@@ -354,6 +348,27 @@ def _readable(context: Context, address: int, length: int, partly: bool) -> byte
         if partly:
             return b""
         raise
+
+
+def _leading_bytes(value: TypedValue, element: Type, count: int) -> bytes:
+    """The bytes of an array, up to `MAX_READ`, in whole elements."""
+    step = value.part(element, 0).size
+    return value.part(ArrayType(element, min(count, max(1, MAX_READ // step))), 0).data
+
+
+def _run_length(data: bytes, index: int, step: int) -> int:
+    """How many elements of `step` bytes, from number `index` on, are equal."""
+    start, count = index * step, 1
+    element = data[start : start + step]
+    block = element
+    while data.startswith(block, start + count * step):  # doubles what is compared with each success
+        count += len(block) // step
+        block += block
+    while len(block) > step:
+        block = block[: len(block) // 2]
+        if data.startswith(block, start + count * step):
+            count += len(block) // step
+    return count
 
 
 def _is_character(type_: Type) -> bool:

@@ -246,20 +246,18 @@ class Parser:
         return following.kind not in (TokenKind.OPERATOR, TokenKind.END) or following.text in ("~", "!", "(")
 
     def _postfix(self, node: Node) -> Node:
-        while self._next.kind is TokenKind.OPERATOR:
+        while any(self._is(operator) for operator in ("[", ".", "->")):
             column = self._next.column
             self._count()
             if self._accept("["):
                 node = Index(node, self._conditional(), column)
                 self._expect("]")
-            elif self._is(".") or self._is("->"):
+            else:
                 arrow = self._take().text == "->"
                 name = self._take()
                 if name.kind is not TokenKind.NAME:
                     raise ExpressionError(f"expected a member's name before {name.describe()}", name.column)
                 node = MemberAccess(node, name.text, arrow, column)
-            else:
-                break
         return node
 
     def _primary(self) -> Node:

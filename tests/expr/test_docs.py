@@ -1,0 +1,25 @@
+"""Every example of docs/expressions.md does what the page says."""
+
+from __future__ import annotations
+
+import re
+
+from tests.debuginfo.program import Stopped
+from tests.support import ROOT, Guests
+from ttd.expr import FORMATS
+
+PAGE = ROOT / "docs" / "expressions.md"
+
+
+def test_every_example_does_what_the_page_says(guest: Guests) -> None:
+    stopped = Stopped(guest, "expressions", "inner")
+    examples = re.findall(r"^\(ttd\) print(?:/(\w))? (.+)\n(.+)$", PAGE.read_text(), re.MULTILINE)
+    assert len(examples) == PAGE.read_text().count("\n(ttd) ") > 15
+    for fmt, text, shown in examples:
+        assert stopped.show(text, fmt) == shown, text
+    stopped.engine.close()
+
+
+def test_every_format_is_described() -> None:
+    described = re.findall(r"^\| ((?:`\w` ?)+)\|", PAGE.read_text(), re.MULTILINE)
+    assert set("".join(described)) - set("` ") == set(FORMATS)
