@@ -4,7 +4,7 @@ The bytes belong to Wasmtime, so that its WASI can write to them, and Python see
 switching engines, recording and replaying copy nothing. `LinearMemory` adds the limits of the program
 and, for the interpreter, views of the same bytes as 8, 16, 32 and 64 bit numbers.
 
-May import base, `ttd.wasm.model` and wasmtime.
+May import base, `ttd.wasm.model`, `stores` and wasmtime.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 
 import wasmtime
 
+from ttd.engine.stores import new_engine, new_store
 from ttd.errors import LinkError, check
 from ttd.state import WASM_PAGE
 from ttd.wasm.model import MemoryType
@@ -24,12 +25,12 @@ _MAX_PAGES = {False: 1 << 16, True: 1 << 48}
 """What the address width itself allows, by `MemoryType.is64` (core 3.2.17)."""
 
 
-def new_store() -> wasmtime.Store:
+def memory_store() -> wasmtime.Store:
     """A store for memories and for the host modules that import them (the recorder's WASI)."""
     config = wasmtime.Config()
     config.wasm_memory64 = True
     config.wasm_multi_memory = True
-    return wasmtime.Store(wasmtime.Engine(config))
+    return new_store(new_engine(config))
 
 
 class LinearMemory:
@@ -57,7 +58,7 @@ class LinearMemory:
             raise LinkError(
                 f"the module asks for a memory of {type_.minimum} pages, more than the limit of {limit}"
             )
-        self._allocate(type_.minimum, store or new_store())
+        self._allocate(type_.minimum, store or memory_store())
 
     def _allocate(self, pages: int, store: wasmtime.Store) -> None:
         maximum = self.type.maximum
@@ -123,6 +124,10 @@ class LinearMemory:
         data = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
         self.u8[address : address + size] = data
 
+    def renew(self, store: wasmtime.Store) -> None:
+        """Become a new native memory in `store`, of the smallest size, zeroed."""
+        self._allocate(self.type.minimum, store)
+
     # --- for restoring ---------------------------------------------------------------------------------
 
     def resize(self, pages: int) -> None:
@@ -133,6 +138,6 @@ class LinearMemory:
         """
         now = self.pages
         if pages < now:
-            self._allocate(pages, new_store())
+            self._allocate(pages, memory_store())
         elif pages > now and self.grow(pages - now) < 0:
             raise LinkError(f"cannot grow a memory to {pages * WASM_PAGE} bytes")

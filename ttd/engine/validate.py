@@ -70,6 +70,8 @@ def _engine(lenient: bool) -> wasmtime.Engine:
     """An engine that validates with ttd's features; `lenient`: also GC and typed function references."""
     import wasmtime
 
+    from ttd.engine.stores import new_engine
+
     config = wasmtime.Config()
     config.wasm_bulk_memory = True
     config.wasm_exceptions = True
@@ -87,7 +89,7 @@ def _engine(lenient: bool) -> wasmtime.Engine:
     config.wasm_wide_arithmetic = False
     config.wasm_function_references = lenient
     config.wasm_gc = lenient
-    return wasmtime.Engine(config)
+    return new_engine(config)
 
 
 _OFFSET = re.compile(r"\s*\(at offset 0x([0-9a-f]{1,16})\)")

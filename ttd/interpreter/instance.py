@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ttd.engine.memory import LinearMemory, new_store
+from ttd.engine.memory import LinearMemory, memory_store
 from ttd.engine.protocol import Limits
 from ttd.errors import LinkError, check, unreachable
 from ttd.interpreter.integers import M32, M64
@@ -60,7 +60,7 @@ class Instance:
     def _memories(self, imported: Sequence[LinearMemory]) -> list[LinearMemory]:
         memories = list(imported)
         own = self.module.memories[len(memories) :]
-        store = new_store() if own else None
+        store = memory_store() if own else None
         return memories + [LinearMemory(type_, self.limits.memory_pages, store) for type_ in own]
 
     def _tables(self, imported: Sequence[list[Value]]) -> list[list[Value]]:

@@ -34,7 +34,7 @@ from ttd.engine.protocol import (
     Stop,
     WriteReporting,
 )
-from ttd.errors import TtdError, check, unreachable
+from ttd.errors import DamagedTrace, InternalError, TtdError, check, unreachable
 from ttd.interpreter.code import (
     END,
     INDEX,
@@ -187,6 +187,20 @@ class Interpreter:
         self._next_event, self._invocation = snapshot.next_event, snapshot.invocation
         self._ending = None
         self._host.seek(snapshot.next_event)
+
+    def resume(self, position: Position, frames: Sequence[Frame], next_event: int, invocation: int) -> None:
+        """Take over at `position` from an engine that works on the same memories, tables and globals.
+
+        InternalError if the frames do not fit the module.
+        """
+        try:
+            stack, index = activations(self._module, self._code, frames)
+        except DamagedTrace as error:
+            raise InternalError(f"another engine left an impossible stack: {error}") from error
+        self._frames[:] = stack
+        self._tick, self._step, self._index = position.tick, position.step, index
+        self._next_event, self._invocation = next_event, invocation
+        self._ending = None
 
     # --- running -------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ below it, ``wasmtime_func_call_unchecked``, is called here directly, with operan
 array of 16-byte cells: 0.6 µs. What is unchecked there, the types of the arguments, is right by construction:
 both come from the same row of the instruction table.
 
-May import base, `ttd.wasm`, `code` and wasmtime.
+May import base, `ttd.wasm`, `ttd.engine.stores`, `code` and wasmtime.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TypeAlias
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from ttd.engine.stores import new_engine, new_store
 from ttd.errors import check, unreachable
 from ttd.interpreter.code import Op, Registers, Trapped
 from ttd.types import TrapKind
@@ -57,7 +58,7 @@ def _engine() -> wasmtime.Engine:
     config.cranelift_nan_canonicalization = True
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
-    return wasmtime.Engine(config)
+    return new_engine(config)
 
 
 def helper_module(op: Opcode, immediates: Immediates) -> bytes:
@@ -93,7 +94,7 @@ class Numerics:
     """
 
     def __init__(self) -> None:
-        self._store = wasmtime.Store(_engine())
+        self._store = new_store(_engine())
         self._context = ctypes.cast(self._store._context(), ctypes.c_void_p)
         self._functions: dict[tuple[Opcode, Immediates], wasmtime.Func] = {}
         self._array = (ctypes.c_uint64 * (_MAX_OPERANDS * _CELL // 8))()
