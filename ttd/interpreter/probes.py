@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Probe, WatchProbe
-from ttd.interpreter.code import PROBE, Activation, Code, Op
+from ttd.interpreter.code import PROBE, Activation, Code, Op, Registers, WriteRange
 from ttd.state import Memory
 from ttd.types import Position
 
@@ -44,14 +44,18 @@ class Watcher:
 
     def patch(self, code: Code) -> None:
         """Make `code.active` have the probes of its function, and of all that writes if there are watches."""
-        indices = set(code.writers) if self.watches else set()
+        indices: set[int] = set()
         function = code.function.index
         if function in self._functions:
             for place, pc in self._code:
                 index = code.indices.get(pc) if place == function else None
                 if index is not None and _is_instruction(code, index):
                     indices.add(index)
-        code.active = _patched(code.ops, indices) if indices else code.ops
+        code.active = _patched(code.ops, indices) if indices or self.watches else code.ops
+        if self.watches:
+            for index, range_ in code.writers.items():
+                if index not in indices:
+                    code.active[index] = self._watching(index, code.ops[index], range_)
 
     def patch_frame(self, activation: Activation) -> None:
         """Make `activation` run the code that is active for it: with the probes for itself alone, if any."""
@@ -65,6 +69,20 @@ class Watcher:
             places = range(len(code.ops)) if probe.pcs is None else map(code.indices.get, probe.pcs)
             indices.update(index for index in places if index is not None and _is_instruction(code, index))
         activation.ops = _patched(code.active, indices)
+
+    def _watching(self, index: int, op: Op, range_: WriteRange) -> Op:
+        """`op`, which writes to memory, with the transfer to a probe instead if what it writes is watched."""
+        transfer = ~(PROBE | index)
+        spans = tuple((watch.memory, watch.address, watch.address + watch.length) for watch in self.watches)
+
+        def watching(r: Registers) -> int:
+            memory, start, length = range_(r)
+            for watched, low, high in spans:
+                if start < high and low < start + length and memory == watched:
+                    return transfer
+            return op(r)
+
+        return watching
 
     @property
     def follows_frames(self) -> bool:
