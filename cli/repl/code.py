@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ttd.cli.output import plain
 from ttd.cli.repl.command import Call, Command, Complete, Group, Repeat
 from ttd.cli.repl.console import Style
 from ttd.cli.repl.render import highlighted, instruction_text
@@ -95,9 +96,11 @@ def _print(session: Session, view: SourceView) -> None:
 def _nothing_to_list(session: Session) -> str:
     if session.debugger.where().function is None:
         return "no source here: the program has returned; 'reverse-step' goes back into it"
-    if session.debugger.where().location is None:
+    location = session.debugger.where().location
+    if location is None:
         return "no source here: this function has no line information; 'disassemble' shows its code"
-    return "the source file is neither in the recording nor on disk"
+    path = session.listing.path or location.path
+    return f"{plain(path)} is neither in the recording nor on disk; 'disassemble' shows the code"
 
 
 ROWS = (

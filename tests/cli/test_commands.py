@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,12 @@ from tests.cli import golden
 from tests.cli.conftest import Ran
 from tests.support import Guests
 from ttd.cli import main
+from ttd.replayer.verify import VerifyReport
+from ttd.types import Ending, EndKind, Position
 
 Ttd = Callable[..., Ran]
 Program = Callable[[str], str]
+Recorded = Callable[[str], Path]
 
 
 # --- record ------------------------------------------------------------------------------------------
@@ -192,6 +196,42 @@ def test_repair_saves_a_recording_into_a_new_file(ttd: Ttd, program: Program, tm
     assert ttd("events", "run-repaired.trace").out == ttd("events", "run.trace").out
     assert "exists already" in ttd("repair", "run.trace").error
     assert json.loads(ttd("repair", "run.trace", "-o", "b.trace", "--json").out)["losses"] == []
+
+
+def test_verify_of_a_good_recording(ttd: Ttd, recorded: Recorded) -> None:
+    trace = str(recorded("calls"))
+    ran = ttd("verify", trace)
+    assert (ran.code, ran.err) == (0, "")
+    assert re.fullmatch(r"good: 3 events and \d snapshots compared, up to 96:38; exit code 0\n", ran.out)
+    told = json.loads(ttd("verify", trace, "--json").out)
+    assert (told["good"], told["events"], told["divergence"], told["damage"]) == (True, 3, None, [])
+
+
+def test_verify_tells_the_first_divergence(
+    ttd: Ttd, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Position(7, 2)
+    report = VerifyReport(1, 0, end, Ending(EndKind.EXIT, end), "replay diverged at 7:2", end)
+    monkeypatch.setattr("ttd.replayer.verify.verify", lambda *_arguments, **_options: report)
+    ran = ttd("verify", str(recorded("calls")))
+    assert (ran.code, ran.out.splitlines()) == (
+        1, ["replay diverged at 7:2", "not good: 1 events and 0 snapshots compared, up to 7:2"],
+    )  # fmt: skip
+    ran = ttd("verify", str(recorded("calls")), "--json")
+    assert (ran.code, json.loads(ran.out)["divergence_position"]) == (1, "7:2")
+
+
+def test_verify_tells_what_is_damaged(ttd: Ttd, recorded: Recorded, tmp_path: Path) -> None:
+    whole = bytearray(recorded("calls").read_bytes())
+    found = set()
+    for offset in range(len(whole) // 20, len(whole), len(whole) // 10):
+        damaged = bytearray(whole)
+        damaged[offset : offset + 64] = bytes(64)
+        (tmp_path / "bad.trace").write_bytes(damaged)
+        ran = ttd("verify", "bad.trace")
+        assert "internal error" not in ran.err and "Traceback" not in ran.err
+        found.add(ran.code)
+    assert 1 in found and found <= {0, 1}
 
 
 # --- what is typed or given wrong --------------------------------------------------------------------

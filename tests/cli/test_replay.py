@@ -57,9 +57,10 @@ def test_walk_by_instruction_and_event(ttd: Ttd, recorded: Recorded) -> None:
         ttd, recorded("calls"),
         "break multiply", "continue", "stepi 3", "reverse-stepi 2", "nexti", "reverse-nexti",
         "info registers", "x/3i $pc", "x", "p/x a", "p $pc", "whatis b", "x/2dw &a", "x/2xb &b",
-        "disassemble multiply", "display/x a", "stepi", "info display", "undisplay 1", "set disassemble-next-line on", "next",
-        "events", "events fd_write", "info event", "catch call fd_write", "continue", "when", "goto event 0",
-        "goto begin", "reverse-step", "goto end", "step", "info program", "info functions ^is_", "show",
+        "disassemble multiply", "display/x a", "stepi", "info display", "undisplay 1",
+        "set disassemble-next-line on", "next", "events", "events fd_write", "info event",
+        "catch call fd_write", "continue", "when", "goto event 0", "goto begin", "reverse-step", "goto end",
+        "step", "info program", "info functions ^is_", "show",
     )  # fmt: skip
     golden.check("instructions.txt", text)
 
