@@ -14,7 +14,7 @@ from tests.support import Guests
 from ttd.debuginfo.types import ArrayType, BaseType, Encoding, PointerType
 from ttd.errors import ExpressionError
 from ttd.expr import Limits, TypedValue, describe_type, evaluate, format_bytes, format_value, parse_type
-from ttd.expr.ctypes import read_float, write_number
+from ttd.expr.arithmetic import read_float, write_number
 from ttd.expr.format import _run_length as run_length
 from ttd.expr.format import float_text, quote
 

@@ -214,8 +214,8 @@ def test_type_names(text: str, name: TypeName) -> None:
 
 NAMES = ["a", "p", "int", "struct", "const", "unsigned", "sizeof", "$pc"]
 NUMBERS = ["1", "0x2", "1.5", "'c'"]
-OPERATORS = list("()[].*&+-?:@,=") + ["->", "&&", "==", "<<", "::"]
-WORDS = st.sampled_from(NAMES + NUMBERS + OPERATORS)
+OPERATORS = [*"()[].*&+-?:@,=", "->", "&&", "==", "<<", "::"]
+WORDS = st.sampled_from([*NAMES, *NUMBERS, *OPERATORS])
 
 
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=30))

@@ -107,7 +107,13 @@ class DebugInfo:
             pc = self._landed(row)
             if function is not None and pc is not None:
                 first[function.index] = min(pc, first.get(function.index, pc))
-        return sorted(max(pc, self.breakpoint_pc(function) or pc) for function, pc in first.items())
+        return sorted(self._behind_prologue(function, pc) for function, pc in first.items())
+
+    def _behind_prologue(self, function: int, pc: int) -> int:
+        """`pc`, unless that is where the function starts: then where a breakpoint on the function goes."""
+        if pc == self.module.functions[function].code.rests[0]:
+            return self.breakpoint_pc(function) or pc
+        return pc
 
     def _landed(self, row: Row) -> int | None:
         """The first instruction of a row; None where the row covers structure markers only."""

@@ -33,7 +33,8 @@ class Problems:
         self.messages: list[str] = []
 
     def note(self, message: str) -> None:
-        """Remember `message`, once, and not without bound."""
+        """Remember `message`, on one line, once, and not without bound."""
+        message = " ".join(message.split())
         if len(self.messages) < MAX_PROBLEMS and message not in self.messages:
             self.messages.append(message)
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ttd.debuginfo.scopes import Variable
 from ttd.debuginfo.types import ArrayType, BaseType, EnumType, FunctionType, PointerType, Type, VoidType
 from ttd.errors import ExpressionError
-from ttd.expr.ctypes import (
+from ttd.expr.arithmetic import (
     CODE_OFFSET,
     WIDE,
     basic_type,

@@ -24,7 +24,7 @@ from ttd.debuginfo.types import (
     Type,
 )
 from ttd.errors import ExpressionError
-from ttd.expr.ctypes import CODE_OFFSET, number_type, read_float, write_number
+from ttd.expr.arithmetic import CODE_OFFSET, number_type, read_float, write_number
 from ttd.expr.values import Context, TypedValue
 
 FORMATS = "xdutocafzs"

@@ -23,7 +23,7 @@ from ttd.debuginfo.types import (
     Type,
 )
 from ttd.errors import ExpressionError
-from ttd.expr.ctypes import read_number, wrap
+from ttd.expr.arithmetic import read_number, wrap
 from ttd.state import Frame, State
 from ttd.types import Value
 
