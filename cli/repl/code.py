@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def list_(session: Session, call: Call) -> None:
-    """Show source text: around the current line, then what follows.
+    """Show source text.
 
-    'list -' shows what comes before. A place (function, LINE, FILE:LINE) shows the lines around it;
-    FIRST,LAST or FILE:FIRST,LAST just those lines. 'set listsize' says how many lines there are.
+    First around the current line, then what follows. 'list -' shows what comes before.
+    A place (function, LINE, FILE:LINE) shows the lines around it; FIRST,LAST or
+    FILE:FIRST,LAST just those lines. 'set listsize' says how many lines there are.
     """
     arguments = call.arguments
     if not arguments or arguments == "-":
@@ -40,7 +41,10 @@ def list_(session: Session, call: Call) -> None:
 
 
 def disassemble(session: Session, call: Call) -> None:
-    """Show the instructions of a function, with their byte offsets in the module; => marks the next one."""
+    """Show the instructions of a function.
+
+    With their byte offsets in the module; => marks the next one.
+    """
     lines = session.debugger.disassemble(call.arguments or None)
     for line in lines:
         session.console.write(instruction_text(session.console, line))

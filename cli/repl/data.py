@@ -33,8 +33,9 @@ LONGEST_STRING = 200
 def print_(session: Session, call: Call) -> None:
     """Print the value of an expression.
 
-    Expressions are C's, without assignments and calls. FORMAT is one letter: x hexadecimal, d decimal,
-    u unsigned, o octal, t binary, a address, c character, f float, s string.
+    Expressions are C's, without assignments and calls. FORMAT is one letter: x
+    hexadecimal, d decimal, u unsigned, o octal, t binary, a address, c character, f
+    float, s string.
     """
     if not call.arguments:
         raise UsageError("'print' takes an expression, such as 'print queue->size'")
@@ -43,7 +44,7 @@ def print_(session: Session, call: Call) -> None:
 
 
 def whatis(session: Session, call: Call) -> None:
-    """Print the type of an expression, or what a type is."""
+    """Print the type of an expression, or a type."""
     if not call.arguments:
         raise UsageError(f"'{call.word}' takes an expression or a type")
     session.console.write(f"type = {_lines(session.debugger.type_of(call.arguments))}")
@@ -52,8 +53,9 @@ def whatis(session: Session, call: Call) -> None:
 def examine(session: Session, call: Call) -> None:
     """Show raw memory at an address.
 
-    The format is a count, a letter and a unit size: x d u o t a c f, s for strings, i for instructions;
-    b (1 byte), h (2), w (4), g (8). 'x' alone goes on behind what it showed last.
+    The format is a count, a letter and a unit size: x d u o t a c f, s for strings, i
+    for instructions; b (1 byte), h (2), w (4), g (8). 'x' alone goes on behind what it
+    showed last.
     """
     layout = Layout.parse(call.modifier, session.examined.layout if session.examined else None)
     if call.arguments:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def step(session: Session, call: Call) -> None:
-    """Go to the next source line, into functions that are called.
+    """Go to the next source line, into called functions.
 
     COUNT times. Functions without line information are stepped over.
     """
@@ -25,7 +25,7 @@ def step(session: Session, call: Call) -> None:
 
 
 def next_(session: Session, call: Call) -> None:
-    """Go to the next source line of this function, over the calls it makes.
+    """Go to the next source line, over calls.
 
     COUNT times. A breakpoint inside a call stops there.
     """
@@ -33,20 +33,21 @@ def next_(session: Session, call: Call) -> None:
 
 
 def stepi(session: Session, call: Call) -> None:
-    """Go one WebAssembly instruction forward, or COUNT of them.
+    """Go one WebAssembly instruction forward.
 
-    The beginning of a loop or function is a place of its own (a tick), and counts as one too.
+    Or COUNT of them. The beginning of a loop or function is a place of its own (a
+    tick), and counts as one too.
     """
     session.stopped(session.debugger.stepi(call.count()), with_instruction=True)
 
 
 def nexti(session: Session, call: Call) -> None:
-    """Go one WebAssembly instruction forward, over the calls it makes."""
+    """Go one instruction forward, over calls."""
     _nexti(session, call.count(), reverse=False)
 
 
 def finish(session: Session, call: Call) -> None:
-    """Run until the selected frame has returned, and print what it returned."""
+    """Run until the selected frame returns, and print what."""
     call.no_arguments()
     session.stopped(session.debugger.finish())
 
@@ -54,8 +55,8 @@ def finish(session: Session, call: Call) -> None:
 def until(session: Session, call: Call) -> None:
     """Run to a later line of this function, or to LOCATION.
 
-    Without LOCATION as 'next', but never back to an earlier line: it leaves loops. It stops in any case
-    where the selected frame returns.
+    Without LOCATION as 'next', but never back to an earlier line: it leaves loops. It
+    stops in any case where the selected frame returns.
     """
     session.stopped(session.debugger.until(call.arguments or None))
 
@@ -69,41 +70,42 @@ def advance(session: Session, call: Call) -> None:
 
 
 def continue_(session: Session, call: Call) -> None:
-    """Run to the next breakpoint, watchpoint or catchpoint, or to the end.
+    """Run to the next stop, or to the end.
 
-    With COUNT the breakpoint here is ignored COUNT-1 times.
+    Stops are breakpoints, watchpoints and catchpoints. With COUNT the breakpoint here
+    is ignored COUNT-1 times.
     """
     session.stopped(session.debugger.continue_(call.count()))
 
 
 def reverse_step(session: Session, call: Call) -> None:
-    """Go back to the line before, into functions that it called."""
+    """Go back to the line before, into called functions."""
     session.stopped(session.debugger.step(call.count(), reverse=True))
 
 
 def reverse_next(session: Session, call: Call) -> None:
-    """Go back to the line before in this function, over the calls it made."""
+    """Go back to the line before, over calls."""
     session.stopped(session.debugger.next(call.count(), reverse=True))
 
 
 def reverse_stepi(session: Session, call: Call) -> None:
-    """Go one WebAssembly instruction back, or COUNT of them."""
+    """Go one WebAssembly instruction back, or COUNT."""
     session.stopped(session.debugger.stepi(call.count(), reverse=True), with_instruction=True)
 
 
 def reverse_nexti(session: Session, call: Call) -> None:
-    """Go one WebAssembly instruction back, over the calls it made."""
+    """Go one instruction back, over calls."""
     _nexti(session, call.count(), reverse=True)
 
 
 def reverse_finish(session: Session, call: Call) -> None:
-    """Go back to the call of the selected frame's function, in its caller."""
+    """Go back to where the selected frame was called."""
     call.no_arguments()
     session.stopped(session.debugger.finish(reverse=True))
 
 
 def reverse_until(session: Session, call: Call) -> None:
-    """Go back to an earlier line of this function, or to LOCATION."""
+    """Go back to an earlier line, or to LOCATION."""
     session.stopped(session.debugger.until(call.arguments or None, reverse=True))
 
 
@@ -113,14 +115,18 @@ def reverse_advance(session: Session, call: Call) -> None:
 
 
 def reverse_continue(session: Session, call: Call) -> None:
-    """Go back to the last breakpoint, watchpoint or catchpoint before here, or to the beginning."""
+    """Go back to the last stop before here, or the beginning.
+
+    Stops are breakpoints, watchpoints and catchpoints.
+    """
     session.stopped(session.debugger.continue_(call.count(), reverse=True))
 
 
 def goto(session: Session, call: Call) -> None:
-    """Go to any place in the run: a position, an event, a percentage, its beginning or end.
+    """Go to any place in the run.
 
-    Breakpoints on the way do not stop it. 'when' tells where you are.
+    A place is a position (as 'when' shows it), an event, a percentage, the beginning or
+    the end. Breakpoints on the way do not stop it.
     """
     from ttd.replayer.debugger import parse_target
 
@@ -130,9 +136,10 @@ def goto(session: Session, call: Call) -> None:
 
 
 def run(session: Session, call: Call) -> None:
-    """A recording is not run again: 'goto begin' goes to its start.
+    """Nothing: 'goto begin' goes to the start of a recording.
 
-    What happens in it has happened. 'continue' goes on from here, 'reverse-continue' goes back.
+    What happens in it has happened. 'continue' goes on from here, 'reverse-continue'
+    goes back.
     """
     raise UsageError(
         "a recording can't be run again; 'goto begin' goes to its start, 'continue' goes on from here"

@@ -22,7 +22,8 @@ DEEPEST_SOURCE = 16
 def help_(session: Session, call: Call) -> None:
     """List the commands, or explain one.
 
-    Names may be shortened as far as they stay unique. An empty line repeats the last motion.
+    Names may be shortened as far as they stay unique. An empty line repeats the last
+    motion.
     """
     if not call.arguments:
         _overview(session)
@@ -90,7 +91,8 @@ def show(session: Session, call: Call) -> None:
 def source(session: Session, call: Call) -> None:
     """Run the commands in a file.
 
-    One command in each line; empty lines and lines that start with # do nothing. An error ends the script.
+    One command in each line; empty lines and lines that start with # do nothing. An
+    error ends the script.
     """
     from ttd.cli.repl.script import read_script
 

@@ -25,8 +25,8 @@ PAGE = 100
 def backtrace(session: Session, call: Call) -> None:
     """Print the call stack, innermost frame first.
 
-    With COUNT only so many frames, with -COUNT only the outermost ones; with 'full' their locals too.
-    Without COUNT at most the innermost 100.
+    With COUNT only so many frames, with -COUNT only the outermost ones; with 'full'
+    their locals too. Without COUNT at most the innermost 100.
     """
     count, full = _what_frames(call)
     total = session.debugger.frame_count
@@ -44,7 +44,8 @@ def backtrace(session: Session, call: Call) -> None:
 def frame(session: Session, call: Call) -> None:
     """Show the selected frame, or select one by its number.
 
-    'print', 'info locals', 'finish' and 'list' work on the selected frame. 0 is the innermost.
+    'print', 'info locals', 'finish' and 'list' work on the selected frame. 0 is the
+    innermost.
     """
     if not call.arguments:
         show_frame(session, _selected(session))
@@ -56,12 +57,12 @@ def frame(session: Session, call: Call) -> None:
 
 
 def up(session: Session, call: Call) -> None:
-    """Select the frame that called this one, or the one COUNT calls out."""
+    """Select the caller's frame, or one COUNT calls out."""
     _select(session, session.debugger.up(call.count()))
 
 
 def down(session: Session, call: Call) -> None:
-    """Select the frame that this one called, or the one COUNT calls in."""
+    """Select the callee's frame, or one COUNT calls in."""
     _select(session, session.debugger.down(call.count()))
 
 
@@ -144,5 +145,5 @@ ROWS = (
     ),
     Command("frame", ("f",), K, Complete.NOTHING, frame, "[NUMBER]", ("frame", "frame 0")),
     Command("up", (), K, Complete.NOTHING, up, "[COUNT]", ("up",)),
-    Command("down", ("dow",), K, Complete.NOTHING, down, "[COUNT]", ("down",)),
+    Command("down", (), K, Complete.NOTHING, down, "[COUNT]", ("down",)),
 )  # fmt: skip

@@ -27,7 +27,7 @@ MOST_LISTED = 500
 
 
 def when(session: Session, call: Call) -> None:
-    """Tell where in the run we are: position, percentage, event."""
+    """Tell the position, percentage and event we are at."""
     call.no_arguments()
     where = session.debugger.where()
     total = session.debugger.trace.event_count
@@ -37,9 +37,10 @@ def when(session: Session, call: Call) -> None:
 
 
 def events(session: Session, call: Call) -> None:
-    """List host calls: those around here, from a number on, or those of a name.
+    """List host calls.
 
-    => marks the call that comes next. 'goto event N' goes to one, 'catch call NAME' stops at them.
+    Those around here, from a number on, or those of a name. => marks the call that
+    comes next. 'goto event N' goes to one, 'catch call NAME' stops at them.
     """
     trace, size = session.debugger.trace, session.settings.listsize
     if re.fullmatch(r"\d{1,18}", call.arguments):
@@ -56,7 +57,10 @@ def events(session: Session, call: Call) -> None:
 
 
 def info(session: Session, call: Call) -> None:
-    """Tell about something: 'info locals', 'info breakpoints' …; 'info' alone lists what there is."""
+    """Tell about something; alone it lists about what.
+
+    As in 'info locals' and 'info breakpoints'.
+    """
     word, _, rest = call.arguments.partition(" ")
     if not word:
         for name, topic in TOPICS.items():

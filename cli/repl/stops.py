@@ -23,25 +23,26 @@ CAUGHT = ("call", "trap")
 
 
 def break_(session: Session, call: Call) -> None:
-    """Set a breakpoint at a function, a line or an address; without LOCATION, here.
+    """Set a breakpoint at LOCATION, or here.
 
-    LOCATION is a function, FILE:LINE, LINE (of this file), or *ADDRESS (a byte offset in the module).
-    With a condition it stops only where the expression is true.
+    LOCATION is a function, FILE:LINE, LINE (of this file), or *ADDRESS (a byte offset
+    in the module). With a condition it stops only where the expression is true.
     """
     _break(session, call, temporary=False)
 
 
 def tbreak(session: Session, call: Call) -> None:
-    """Set a breakpoint that is deleted when it stops the first time."""
+    """Set a breakpoint that stops once."""
     _break(session, call, temporary=True)
 
 
 def watch(session: Session, call: Call) -> None:
-    """Stop where a variable or a piece of memory changes.
+    """Stop where a variable or memory changes.
 
-    It stops before the instruction that writes, and shows the value before and after, in both directions
-    of time. With -w writes of the same value stop too. EXPRESSION may also be *ADDRESS or ADDRESS, LENGTH.
-    A local variable is watched as long as its frame lives.
+    It stops before the instruction that writes, and shows the value before and after,
+    in both directions of time. With -w writes of the same value stop too. EXPRESSION
+    may also be *ADDRESS or ADDRESS, LENGTH. A local variable is watched as long as its
+    frame lives.
     """
     text, condition = split_condition(call.arguments)
     options, text = _options(text)
@@ -53,7 +54,10 @@ def watch(session: Session, call: Call) -> None:
 
 
 def catch(session: Session, call: Call) -> None:
-    """Stop at host calls, at all or those with the given names; or at the trap that ends the run."""
+    """Stop at host calls, or at the trap that ends the run.
+
+    Without names, at all host calls.
+    """
     text, condition = split_condition(call.arguments)
     words = text.replace(",", " ").split()
     if not words:
@@ -65,7 +69,10 @@ def catch(session: Session, call: Call) -> None:
 
 
 def delete(session: Session, call: Call) -> None:
-    """Delete breakpoints by number, or all of them. 'delete display' deletes displays."""
+    """Delete breakpoints by number, or all of them.
+
+    'delete display' deletes displays.
+    """
     _, _, rest = call.arguments.partition(" ")
     if call.arguments.split(" ")[0] == "display":
         _undisplay(session, numbers(rest, "delete display"))
@@ -79,12 +86,18 @@ def enable(session: Session, call: Call) -> None:
 
 
 def disable(session: Session, call: Call) -> None:
-    """Disable breakpoints by number, or all of them. They keep their number and their condition."""
+    """Disable breakpoints by number, or all of them.
+
+    They keep their number and their condition.
+    """
     _each(session, call, session.debugger.disable)
 
 
 def ignore(session: Session, call: Call) -> None:
-    """Ignore the next COUNT hits of a breakpoint, in either direction; 0 ignores none."""
+    """Ignore the next COUNT hits of a breakpoint.
+
+    In either direction; 0 ignores none.
+    """
     words = call.arguments.split()
     if len(words) != 2:
         raise UsageError("'ignore' takes the number of a breakpoint and a count, as in 'ignore 1 10'")
@@ -98,7 +111,10 @@ def ignore(session: Session, call: Call) -> None:
 
 
 def condition(session: Session, call: Call) -> None:
-    """Let a breakpoint stop only where an expression is true; without one, always again."""
+    """Let a breakpoint stop only where something is true.
+
+    Without an expression, always again.
+    """
     which, _, expression = call.arguments.partition(" ")
     if not which:
         raise UsageError("'condition' takes the number of a breakpoint, as in 'condition 1 n > 3'")
@@ -108,7 +124,10 @@ def condition(session: Session, call: Call) -> None:
 
 
 def display(session: Session, call: Call) -> None:
-    """Show the value of an expression now and at every stop; without one, show all there are."""
+    """Show the value of an expression at every stop.
+
+    Without one, show all there are.
+    """
     from ttd.cli.repl.render import display_text
     from ttd.cli.repl.session import Display
 

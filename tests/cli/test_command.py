@@ -28,6 +28,10 @@ def test_abbreviation_means_what_it_means_in_gdb(word: str, name: str) -> None:
     assert resolve(word, TABLE).name == name
 
 
+SUMMARY_WIDTH = 56
+"""What is left of 80 columns in the overview of `help`."""
+
+
 def test_names_and_aliases_are_unique() -> None:
     names = [name for command in TABLE for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
@@ -37,6 +41,7 @@ def test_every_command_has_help_and_a_full_name_that_resolves_to_it() -> None:
     for command in TABLE:
         assert resolve(command.name, TABLE) is command
         assert command.summary.endswith("."), command.name
+        assert len(command.summary) <= SUMMARY_WIDTH, command.name
 
 
 def test_ambiguous_prefix_names_its_candidates() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -99,6 +100,15 @@ def test_closed_output_ends_quietly() -> None:
     ttd.stdout.close()
     _, err = ttd.communicate()
     assert (ttd.returncode, err) == (141, b"")
+
+
+def test_terminal_without_unicode_is_no_problem() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "ttd.cli.main", "events", "--help"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "NAME,\\u2026" in ran.stdout
 
 
 def test_shells_can_complete_commands(
