@@ -9,7 +9,7 @@ May import base and `ttd.wasm`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TypeAlias, TypeVar, cast
 
@@ -21,6 +21,7 @@ from ttd.wasm.model import (
     Data,
     Element,
     Export,
+    Function,
     FuncType,
     Global,
     GlobalType,
@@ -44,13 +45,15 @@ _REF_FUNC = BY_MNEMONIC["ref.func"]
 _END = BY_MNEMONIC["end"]
 
 
-def encode(module: Module) -> bytes:
+def encode(module: Module, bodies: Mapping[int, bytes] | None = None) -> bytes:
     """The binary form of `module`; every body is written anew from its instructions.
+
+    But those functions whose index is in `bodies` have that code: declarations of locals and expression.
 
     Custom sections stay behind the section that they were behind (a built module has them at the end).
     Raises InternalError for a module that contradicts itself, as one with a block type that it lacks.
     """
-    sections = _standard_sections(module)
+    sections = _standard_sections(module, bodies or {})
     out = bytearray(b"\0asm\1\0\0\0")
     customs = _customs_by_predecessor(module)
     for custom in customs.get(0, ()):
@@ -82,7 +85,7 @@ def type_indices(types: Sequence[FuncType]) -> TypeIndices:
 # --- sections ----------------------------------------------------------------------------------------
 
 
-def _standard_sections(module: Module) -> list[tuple[int, bytes]]:
+def _standard_sections(module: Module, bodies: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
     """Id and contents of all standard sections in their order; empty contents where there is nothing."""
     types = type_indices(module.types)
     own = [function for function in module.functions if function.imported is None]
@@ -102,7 +105,7 @@ def _standard_sections(module: Module) -> list[tuple[int, bytes]]:
         (8, b"" if module.start is None else write_unsigned(module.start)),
         (9, _section(module.elements, lambda element: _element(element, types))),
         (12, write_unsigned(len(module.datas)) if module.datas else b""),
-        (10, _section(own, lambda function: _sized(_body(function.code, types)))),
+        (10, _section(own, lambda function: _sized(_code(function, bodies, types)))),
         (11, _section(module.datas, lambda data: _data(data, types))),
     ]
 
@@ -251,6 +254,11 @@ def _data(data: Data, types: TypeIndices) -> bytes:
         return b"\1" + _sized(data.data)
     head = b"\2" + write_unsigned(data.memory) if data.memory else b"\0"
     return head + _initial(data.offset, types) + _sized(data.data)
+
+
+def _code(function: Function, bodies: Mapping[int, bytes], types: TypeIndices) -> bytes:
+    given = bodies.get(function.index)
+    return given if given is not None else _body(function.code, types)
 
 
 def _body(body: Body, types: TypeIndices) -> bytes:
