@@ -56,7 +56,8 @@ class ReplayHost:
     ) -> tuple[Value, ...]:
         """Answer a call as the log has it. Raises as `Host.call` says."""
         event = self._expected(function, arguments, position)
-        if (event.function, event.arguments, event.position) != (function, arguments, position):
+        same = (event.function, event.arguments) == (function, arguments)
+        if not (same and event.position.agrees(position)):
             raise Divergence(
                 position,
                 f"{self._describe(event.function, event.arguments)} at {event.position}",

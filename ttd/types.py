@@ -25,6 +25,17 @@ class Position:
     def __str__(self) -> str:
         return f"{self.tick}:{self.step}"
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the step is known; see `UNKNOWN_STEP`."""
+        return self.step != UNKNOWN_STEP
+
+    def agrees(self, other: Position) -> bool:
+        """Whether the two may be the same moment, as far as their steps are known."""
+        return self.tick == other.tick and (
+            self.step == other.step or not self.is_exact or not other.is_exact
+        )
+
     @classmethod
     def parse(cls, text: str) -> Position:
         """The position written as ``tick:step`` or ``tick``; raises ValueError for anything else."""
@@ -35,6 +46,13 @@ class Position:
 
 
 START = Position(0, 0)
+
+UNKNOWN_STEP = (1 << 62) - 1
+"""The step of a position of which only the tick is known; it lies behind all others of that tick.
+
+The compiled engine knows at which tick a host call was made or a run ended; the exact instruction is found
+by going to that tick and letting the interpreter walk on.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
