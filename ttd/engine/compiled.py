@@ -1,0 +1,295 @@
+"""The compiled engine: an instrumented program on Wasmtime for the way to a tick, the interpreter for the
+rest.
+
+The interpreter holds the state whenever the machine rests, and takes all steps within a tick. For a long
+way it hands over: its frames are thawed in the instrumented program (`native`), which runs to the tick
+where the goal is, and freezes there; then the frames go back. Memories are shared, so nothing is copied
+but frames and globals.
+
+Frames that wait for a callee stay Python objects: only the innermost one is thawed; when it returns, its
+results go into the next one.
+
+**Traps and exits** unwind the program and with it the frames. The clock survives; so the engine goes back
+to the last snapshot that it was restored to and runs again to the tick of the trap, where the interpreter
+walks into it. While recording that is not possible, since the host cannot be asked twice: the stop then
+has a position whose tick is exact and whose step is UNKNOWN_STEP.
+
+May import base, `ttd.wasm`, `ttd.instrument`, `ttd.interpreter`, `ttd.engine` and wasmtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import wasmtime
+
+from ttd.engine.native import Compiled, Native, new_engine
+from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Program, Stop
+from ttd.engine.stores import new_store
+from ttd.errors import check, unreachable
+from ttd.instrument import abi
+from ttd.instrument.module import Instrumented
+from ttd.instrument.sites import Site, SiteKind
+from ttd.interpreter import Imports, Interpreter
+from ttd.state import WASM_PAGE, Frame, Snapshot, State
+from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position, StopReason, Trap, TrapKind, Value
+
+NEAR = 300
+"""Ticks that the interpreter takes in about the time that handing over costs."""
+
+_FAR = 1 << 61
+
+
+class CompiledEngine:
+    """An engine for one program (`engine.protocol.Engine`). Single-threaded; `close` it after use."""
+
+    def __init__(
+        self,
+        program: Program,
+        host: Host,
+        imports: Imports | None = None,
+        near: int = NEAR,
+        replaying: bool = True,
+    ) -> None:
+        """Instrument, compile and instantiate; go to the first rest.
+
+        `near` is how many ticks ahead is not worth leaving the interpreter. `replaying` tells that the
+        host can be asked again, so that the engine may go back to find the exact end of a run.
+        """
+        self._program = program
+        self._host = host
+        self._near = near
+        self._replaying = replaying
+        self._compiled = Compiled(new_engine(), Instrumented(program.module))
+        self._store = self._new_store()
+        self._exact = Interpreter(program, host, imports)
+        self._move_memories()
+        self._native = self._instantiate()
+        self._sites = _SiteIndex(self._compiled.instrumented)
+        self._base: Snapshot | None = Snapshot.capture(self._exact.state) if replaying else None
+        self._ending: Ending | None = None
+
+    def _new_store(self) -> wasmtime.Store:
+        store = new_store(self._compiled.engine)
+        store.set_limits(instances=10_000_000, tables=10_000_000, memories=10_000_000)
+        return store
+
+    def _move_memories(self) -> None:
+        """Bring the memories, which the interpreter has made, to where the instrumented program can import
+        them."""
+        for memory in self._exact.memories:
+            contents = bytes(memory.view())
+            memory.renew(self._store)
+            memory.resize(len(contents) // WASM_PAGE)
+            memory.view()[:] = contents
+
+    def _instantiate(self) -> Native:
+        return Native(self._compiled, self._store, self._exact.memories, self._call_host)
+
+    def close(self) -> None:
+        """Free what is native."""
+        self._exact.close()
+
+    # --- engine protocol --------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state now, as the interpreter has it."""
+        return self._exact.state
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the state equal to `snapshot`."""
+        smaller = any(
+            image.size < memory.size
+            for image, memory in zip(snapshot.memories, self._exact.memories, strict=True)
+        )
+        revived = not self.state.dropped_data <= snapshot.dropped_data
+        if smaller or revived or not self.state.dropped_elements <= snapshot.dropped_elements:
+            self._start_afresh()
+        self._exact.restore(snapshot)
+        self._ending = None
+        if self._replaying:
+            self._base = snapshot
+
+    def _start_afresh(self) -> None:
+        """New memories and a new instance: memories never shrink, and segments never come back."""
+        self._store = self._new_store()
+        for memory in self._exact.memories:
+            memory.renew(self._store)
+        self._native = self._instantiate()
+
+    def step(self) -> Stop:
+        """Go to the next rest."""
+        return self._exact.step()
+
+    def run(self, goal: Goal) -> Stop:
+        """Run until the goal is reached, a probe hits, or the run ends."""
+        if self._ending is not None:
+            return Stop(StopReason.ENDED, self._ending.position, ending=self._ending)
+        tick = goal.until.tick if goal.until is not None else _FAR
+        if goal.probes or tick - self._exact.position.tick <= self._near:
+            return self._exact.run(goal)
+        return self._run_far(tick) or self._exact.run(goal)
+
+    # --- the long way -----------------------------------------------------------------------------
+
+    def _run_far(self, tick: int) -> Stop | None:
+        """Go to tick number `tick`, or to the end if that comes first; None if the interpreter can go on."""
+        now = self._exact.position
+        stop = self._to_a_tick(now)
+        if stop is not None:
+            return stop
+        state = self._exact.state
+        native = self._native
+        native.load(state)
+        native.set_clock(state.position.tick, tick)
+        stack = _Stack(native, self._sites, state.frames, self._program.invocations, state.invocation)
+        self._next_event = state.next_event
+        try:
+            done = stack.run()
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=_trap(error)))
+        except HostExit as exit_:
+            return self._lost(Ending(EndKind.EXIT, self._unknown(), code=exit_.code))
+        except HostTrap as error:
+            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=Trap(TrapKind.HOST, str(error))))
+        except EndOfLog:
+            return self._recover() or self._exact.run(Goal())
+        native.save(state)
+        if done is not None:
+            ending = Ending(EndKind.EXIT, self._unknown(), results=done)
+            self._exact.resume(self._unknown(), [], self._next_event, len(self._program.invocations))
+            return self._lost(ending)
+        self._exact.resume(Position(tick), stack.waiting, self._next_event, stack.invocation)
+        return None
+
+    def _to_a_tick(self, now: Position) -> Stop | None:
+        """Let the interpreter go on to where frames can be thawed, if they cannot be here."""
+        state = self._exact.state
+        if now.step == 0 and state.frames and self._sites.thawable(state.frames):
+            return None
+        stop = self._exact.run(Goal(until=Position(now.tick + 1)))
+        return None if stop.reason is StopReason.LIMIT else stop
+
+    def _unknown(self) -> Position:
+        return Position(self._native.tick, UNKNOWN_STEP)
+
+    def _lost(self, ending: Ending) -> Stop:
+        """The run has ended in the instrumented program: go there again exactly, if that is possible."""
+        if self._base is not None:
+            return self._recover() or self._exact.run(Goal())
+        self._ending = ending
+        return Stop(StopReason.ENDED, ending.position, ending=ending)
+
+    def _recover(self) -> Stop | None:
+        """Go to the last tick before the frames were lost, from the last snapshot."""
+        tick = self._native.tick
+        base = self._base or unreachable("there is no snapshot to go back to")
+        self._start_afresh()
+        self._exact.restore(base)
+        if tick - base.position.tick <= self._near:
+            return None
+        return self._run_far(tick)
+
+    def _call_host(
+        self, function: int, arguments: tuple[Value, ...], position: Position
+    ) -> tuple[Value, ...]:
+        results = self._host.call(function, arguments, position, self._exact.memories)
+        self._next_event += 1
+        return results
+
+
+class _SiteIndex:
+    """Finds the site at which a frame that the interpreter has can be thawed."""
+
+    def __init__(self, instrumented: Instrumented) -> None:
+        self._instrumented = instrumented
+        self._ticks: dict[int, dict[int, Site]] = {}
+        self._calls: dict[int, dict[int, Site]] = {}
+
+    def tick(self, frame: Frame) -> Site | None:
+        """Of the innermost frame, at a tick."""
+        self._prepare(frame.function)
+        return self._ticks[frame.function].get(frame.pc)
+
+    def call(self, frame: Frame) -> Site:
+        """Of a frame that waits for its callee."""
+        self._prepare(frame.function)
+        return self._calls[frame.function][frame.pc]
+
+    def thawable(self, frames: Sequence[Frame]) -> bool:
+        return frames[-1].function in self._instrumented.plans and self.tick(frames[-1]) is not None
+
+    def _prepare(self, function: int) -> None:
+        if function in self._ticks:
+            return
+        sites = self._instrumented.plans[function].sites
+        ticks = [site for site in sites if site.kind is not SiteKind.CALL]
+        self._ticks[function] = {site.pc: site for site in ticks}
+        check(len(self._ticks[function]) == len(ticks), "two ticks lead to the same instruction")
+        self._calls[function] = {site.pc: site for site in sites if site.kind is SiteKind.CALL}
+
+
+class _Stack:
+    """The call stack while the instrumented program runs: frames that wait in Python, the innermost one
+    last."""
+
+    def __init__(
+        self,
+        native: Native,
+        sites: _SiteIndex,
+        frames: list[Frame],
+        invocations: Sequence[Invocation],
+        invocation: int,
+    ) -> None:
+        self._native = native
+        self._sites = sites
+        self.waiting = frames
+        self._invocations = invocations
+        self.invocation = invocation
+
+    def run(self) -> tuple[Value, ...] | None:
+        """Run until the clock's limit (None), or until the last invocation has returned: its results."""
+        native = self._native
+        frame = self.waiting.pop()
+        site = self._sites.tick(frame) or unreachable("a frame that cannot be thawed")
+        types = native.module.functions[frame.function].type.results
+        status = native.thaw(site, frame, (), False)
+        while status != abi.FROZEN:
+            results = native.results(types) if status == abi.RETURNED else []
+            if self.waiting:
+                frame = self.waiting.pop()
+                types = native.module.functions[frame.function].type.results
+                status = native.thaw(self._sites.call(frame), frame, results, status == abi.THREW)
+                continue
+            if status == abi.THREW:
+                raise wasmtime.WasmtimeError("uncaught exception")
+            self.invocation += 1
+            if self.invocation == len(self._invocations):
+                return tuple(results)
+            function = self._invocations[self.invocation].function
+            types = native.module.functions[function].type.results
+            status = native.enter(function, self._invocations[self.invocation].arguments)
+        self.waiting += native.frozen_frames()
+        return None
+
+
+_TRAPS = {
+    "UNREACHABLE": TrapKind.UNREACHABLE,
+    "INTEGER_DIVISION_BY_ZERO": TrapKind.DIVIDE_BY_ZERO,
+    "INTEGER_OVERFLOW": TrapKind.INTEGER_OVERFLOW,
+    "BAD_CONVERSION_TO_INTEGER": TrapKind.INVALID_CONVERSION,
+    "MEMORY_OUT_OF_BOUNDS": TrapKind.MEMORY_OUT_OF_BOUNDS,
+    "HEAP_MISALIGNED": TrapKind.MEMORY_OUT_OF_BOUNDS,
+    "TABLE_OUT_OF_BOUNDS": TrapKind.TABLE_OUT_OF_BOUNDS,
+    "INDIRECT_CALL_TO_NULL": TrapKind.UNINITIALIZED_ELEMENT,
+    "BAD_SIGNATURE": TrapKind.INDIRECT_CALL_TYPE,
+    "STACK_OVERFLOW": TrapKind.STACK_EXHAUSTED,
+    "NULL_REFERENCE": TrapKind.NULL_REFERENCE,
+}
+
+
+def _trap(error: Exception) -> Trap:
+    if isinstance(error, wasmtime.Trap) and error.trap_code is not None:
+        return Trap(_TRAPS[error.trap_code.name])
+    return Trap(TrapKind.UNCAUGHT_EXCEPTION)

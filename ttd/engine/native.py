@@ -1,0 +1,379 @@
+"""The instrumented program on Wasmtime: entering it, freezing and thawing it, and carrying state across.
+
+`Native` knows frames, values and ticks as the rest of ttd does, and how they lie in the shadow memory and the
+injected globals. It decides nothing: that is `compiled`'s.
+
+May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engine.memory` and wasmtime.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from ttd.engine.memory import LinearMemory
+from ttd.errors import InternalError, check
+from ttd.instrument import abi
+from ttd.instrument.continuation import continuation, entry
+from ttd.instrument.module import Instrumented, host_type, mutable_globals
+from ttd.instrument.sites import Site
+from ttd.state import Frame, State
+from ttd.types import UNKNOWN_STEP, Position, Value
+from ttd.wasm.model import FuncType, ValType
+from ttd.wasm.opcodes import BY_MNEMONIC
+
+_M64 = (1 << 64) - 1
+_FAR = 1 << 62
+_WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValType.V128: 16}
+"""Bytes of a value in a record; it may take more room there."""
+_TABLE_WRITERS = frozenset(BY_MNEMONIC[f"table.{name}"] for name in ("set", "grow", "fill", "copy", "init"))
+
+HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
+
+
+def new_engine() -> wasmtime.Engine:
+    """The Wasmtime engine for instrumented programs: guest features, and NaNs as ttd wants them."""
+    config = wasmtime.Config()
+    config.wasm_exceptions = True
+    config.wasm_gc = True
+    config.wasm_function_references = True
+    config.wasm_memory64 = True
+    config.wasm_multi_memory = True
+    config.wasm_tail_call = True
+    config.wasm_relaxed_simd = True
+    config.wasm_relaxed_simd_deterministic = True
+    config.cranelift_nan_canonicalization = True
+    config.memory_may_move = False
+    return wasmtime.Engine(config)
+
+
+class Compiled:
+    """An instrumented module and the continuations made of it so far, compiled: shared by instances."""
+
+    def __init__(self, engine: wasmtime.Engine, instrumented: Instrumented) -> None:
+        self.engine = engine
+        self.instrumented = instrumented
+        self.main = wasmtime.Module(engine, instrumented.encode())
+        self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
+
+    def thaw(self, site: Site) -> wasmtime.Module:
+        """The continuation of a site."""
+        key = site.function, site.number
+        if key not in self._continuations:
+            self._continuations[key] = wasmtime.Module(self.engine, continuation(self.instrumented, site))
+        return self._continuations[key]
+
+    def enter(self, function: int) -> wasmtime.Module:
+        """What calls a function from outside."""
+        key = function, -1
+        if key not in self._continuations:
+            self._continuations[key] = wasmtime.Module(self.engine, entry(self.instrumented, function))
+        return self._continuations[key]
+
+
+class Native:
+    """One instance of the instrumented program."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        store: wasmtime.Store,
+        memories: Sequence[LinearMemory],
+        host: HostCallback,
+    ) -> None:
+        self.instrumented = compiled.instrumented
+        self.module = compiled.instrumented.module
+        self._compiled = compiled
+        self._store = store
+        self._memories = memories
+        self._host = host
+        self._limit = _FAR
+        instance = wasmtime.Instance(
+            store, compiled.main, [self._import(i.name) for i in compiled.main.imports]
+        )
+        self._exports = instance.exports(store)
+        self._count = self._export_global(abi.COUNT)
+        self._spill = self._export_global(abi.SPILL)
+        self._references = self._export_global(abi.REFERENCES)
+        self._shadow = cast(wasmtime.Memory, self._exports[abi.SHADOW])
+        self._spill.set_value(store, abi.SPILL_BASE)
+        self._entrances: dict[tuple[int, int], wasmtime.Func] = {}
+        self._functions: dict[int, int] | None = None
+        self._globals = mutable_globals(self.module)
+        self._changing_tables = self._find_changing_tables()
+
+    def _export_global(self, name: str) -> wasmtime.Global:
+        return cast(wasmtime.Global, self._exports[name])
+
+    def _import(self, name: str | None) -> wasmtime.Func | wasmtime.Memory:
+        for index, memory in enumerate(self._memories):
+            if name == abi.memory(index):
+                return memory.native
+        index = next(i for i in range(len(self.module.functions)) if abi.function(i) == name)
+        type_ = self.module.functions[index].type
+        native = host_type(type_)
+        wrapped = wasmtime.FuncType(
+            [_native_type(t) for t in native.params], [_native_type(t) for t in native.results]
+        )
+        return wasmtime.Func(self._store, wrapped, lambda *values: self._call_host(index, type_, values))
+
+    # --- time -------------------------------------------------------------------------------------
+
+    @property
+    def tick(self) -> int:
+        """The number of the last tick, also while the program runs and after it trapped."""
+        return cast(int, self._count.value(self._store)) + self._limit
+
+    def set_clock(self, tick: int, limit: int) -> None:
+        """The last tick was number `tick`; freeze at number `limit`."""
+        self._limit = limit
+        self._count.set_value(self._store, tick - limit)
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def enter(self, function: int, arguments: Sequence[Value]) -> int:
+        """Call a function; how that ended (RETURNED, FROZEN or THREW)."""
+        type_ = self.module.functions[function].type
+        self._put(abi.HEADER, arguments, type_.params, 0)
+        return self._go((function, -1), lambda: self._compiled.enter(function))
+
+    def thaw(self, site: Site, frame: Frame, results: Sequence[Value], threw: bool) -> int:
+        """Go on with a frame that was frozen at `site`, whose callee has returned `results` or thrown."""
+        plan = self.instrumented.plans[site.function]
+        types = plan.record_types(site)
+        values = [frame.locals[i] for i in site.locals] + frame.operands
+        end, references = self._put(abi.HEADER, values, types, 0)
+        if not threw:
+            self._put(end, results, site.results, references)
+        header = struct.pack("<Qq", int(threw), frame.entry.tick - self._limit)
+        self._shadow.write(self._store, header, 0)
+        return self._go((site.function, site.number), lambda: self._compiled.thaw(site))
+
+    def _go(self, key: tuple[int, int], module: Callable[[], wasmtime.Module]) -> int:
+        function = self._entrances.get(key)
+        if function is None:
+            made = module()
+            externs = [self._exports[item.name or ""] for item in made.imports]
+            instance = wasmtime.Instance(self._store, made, externs)
+            function = cast(wasmtime.Func, instance.exports(self._store)[abi.GO])
+            self._entrances[key] = function
+        return cast(int, function(self._store))
+
+    def results(self, types: Sequence[ValType]) -> list[Value]:
+        """What the function that ended with RETURNED has returned."""
+        return self._get(0, types, 0)
+
+    def frozen_frames(self) -> list[Frame]:
+        """The frames that a freeze has spilled, outermost first; the spill area is empty then."""
+        end = self._spill.value(self._store)
+        data = bytes(self._shadow.read(self._store, abi.SPILL_BASE, end))
+        references = self._references.value(self._store)
+        spilled, offset, length = [], 0, end - abi.SPILL_BASE
+        while offset < length:
+            header, raw_entry = struct.unpack_from("<Qq", data, offset)
+            plan = self.instrumented.plans[header & 0xFFFFFFFF]
+            site = plan.sites[header >> 32]
+            types = plan.record_types(site)
+            _, size = abi.offsets(types)
+            spilled.append((site, raw_entry, types, offset))
+            offset += size
+        frames, used = [], 0
+        for site, raw_entry, types, offset in spilled:
+            values = self._values(data, offset, types, used)
+            used += sum(type_.is_reference for type_ in types)
+            frames.append(self._frame(site, raw_entry, values))
+        check(used == references, "reference tables out of step with the spill area")
+        self._spill.set_value(self._store, abi.SPILL_BASE)
+        self._references.set_value(self._store, 0)
+        return frames[::-1]
+
+    def _frame(self, site: Site, raw_entry: int, values: list[Value]) -> Frame:
+        """A frame; locals that are dead at the site are zero or null, as `liveness` tells the debugger."""
+        types = self.module.functions[site.function].local_types
+        locals_: list[Value] = [None if type_.is_reference else 0 for type_ in types]
+        for index, value in zip(site.locals, values, strict=False):
+            locals_[index] = value
+        entry_tick = Position(raw_entry + self._limit)
+        return Frame(site.function, site.pc, locals_, values[len(site.locals) :], entry_tick)
+
+    # --- host calls -------------------------------------------------------------------------------
+
+    def _call_host(self, function: int, type_: FuncType, values: Sequence[object]) -> object:
+        arguments: list[Value] = []
+        place = 0
+        for parameter in type_.params:
+            if parameter is ValType.V128:
+                low, high = cast(int, values[place]), cast(int, values[place + 1])
+                arguments.append((low & _M64) | (high & _M64) << 64)
+                place += 2
+            else:
+                arguments.append(self._from_native(parameter, values[place]))
+                place += 1
+        for memory in self._memories:
+            memory.refresh()
+        results = self._host(function, tuple(arguments), Position(self.tick, UNKNOWN_STEP))
+        native: list[object] = []
+        for result, value in zip(type_.results, results, strict=True):
+            if result is ValType.V128:
+                native += [_signed(cast(int, value) & _M64, 64), _signed(cast(int, value) >> 64, 64)]
+            else:
+                native.append(self._to_native(result, value))
+        return native[0] if len(native) == 1 else native if native else None
+
+    def _from_native(self, type_: ValType, value: object) -> Value:
+        if type_ is ValType.FUNCREF:
+            return self._function_index(cast("wasmtime.Func | None", value))
+        if type_ is ValType.EXTERNREF:
+            return cast("int | None", value)
+        bits = 64 if type_ in (ValType.I64, ValType.F64) else 32
+        return cast(int, value) & ((1 << bits) - 1)
+
+    def _to_native(self, type_: ValType, value: Value) -> object:
+        if type_.is_reference:
+            return self._reference(type_, value)
+        bits = 64 if type_ in (ValType.I64, ValType.F64) else 32
+        return _signed(cast(int, value), bits)
+
+    # --- values in the shadow memory and the reference tables -------------------------------------
+
+    def _put(
+        self, start: int, values: Sequence[Value], types: Iterable[ValType], first_reference: int
+    ) -> tuple[int, int]:
+        """Write values to the thaw area from `start` on: where they end, and the references in use."""
+        types = list(types)
+        places, end = abi.offsets(types, start)
+        data = bytearray(end - start)
+        for value, type_, place in zip(values, types, places, strict=True):
+            if type_.is_reference:
+                table = cast(wasmtime.Table, self._exports[abi.reference_table(type_)])
+                table.set(self._store, first_reference + place, self._wrapped(type_, value))
+                continue
+            size = abi.size_of(type_)
+            data[place - start : place - start + size] = cast(int, value).to_bytes(size, "little")
+        self._shadow.write(self._store, data, start)
+        return end, first_reference + sum(type_.is_reference for type_ in types)
+
+    def _get(self, start: int, types: Sequence[ValType], first_reference: int) -> list[Value]:
+        _, end = abi.offsets(types, start)
+        data = bytes(self._shadow.read(self._store, start, end))
+        return self._values(data, 0, types, first_reference, 0)
+
+    def _values(
+        self, data: bytes, base: int, types: Sequence[ValType], first_reference: int, start: int = abi.HEADER
+    ) -> list[Value]:
+        values: list[Value] = []
+        places, _ = abi.offsets(types, start)
+        for type_, place in zip(types, places, strict=True):
+            if type_.is_reference:
+                table = cast(wasmtime.Table, self._exports[abi.reference_table(type_)])
+                values.append(self._from_native(type_, table.get(self._store, first_reference + place)))
+            else:
+                size = _WIDTHS[type_]
+                values.append(int.from_bytes(data[base + place : base + place + size], "little"))
+        return values
+
+    # --- references -------------------------------------------------------------------------------
+
+    def _reference(self, type_: ValType, value: Value) -> object:
+        if value is None or type_ is ValType.EXTERNREF:
+            return value
+        if type_ is ValType.FUNCREF:
+            return self._exports[abi.function(cast(int, value))]
+        raise InternalError("exception references do not cross between engines yet")
+
+    def _wrapped(self, type_: ValType, value: Value) -> object:
+        return self._reference(type_, value)
+
+    def _function_index(self, function: wasmtime.Func | None) -> int | None:
+        if function is None:
+            return None
+        if self._functions is None:
+            self._functions = {
+                self._raw(cast(wasmtime.Func, self._exports[abi.function(index)])): index
+                for index in range(len(self.module.functions))
+            }
+        return self._functions[self._raw(function)]
+
+    def _raw(self, function: wasmtime.Func) -> int:
+        """The address by which Wasmtime knows a function: the same for every reference to it."""
+        return cast(int, ffi.wasmtime_func_to_raw(self._store._context(), ctypes.byref(function._func)))
+
+    # --- state that is not the stack --------------------------------------------------------------
+
+    def load(self, state: State) -> None:
+        """Make globals, tables and dropped segments those of `state`; memories are shared."""
+        types = [type_ for _, type_ in self._globals]
+        self._put(0, [state.globals[index] for index, _ in self._globals], types, 0)
+        cast(wasmtime.Func, self._exports[abi.LOAD])(self._store)
+        for index in self._changing_tables:
+            self._load_table(index, state.tables[index])
+
+    def save(self, state: State) -> None:
+        """Make the globals, tables and dropped segments of `state` those of the program."""
+        cast(wasmtime.Func, self._exports[abi.SAVE])(self._store)
+        values = self._get(0, [type_ for _, type_ in self._globals], 0)
+        for (index, _), value in zip(self._globals, values, strict=True):
+            state.globals[index] = value
+        for index in self._changing_tables:
+            state.tables[index][:] = self._save_table(index)
+        self._save_dropped(state)
+        for memory in self._memories:
+            memory.refresh()
+
+    def _save_dropped(self, state: State) -> None:
+        for is_element, count, dropped in (
+            (False, len(self.module.datas), state.dropped_data),
+            (True, len(self.module.elements), state.dropped_elements),
+        ):
+            if count:
+                start = abi.dropped(is_element, 0)
+                flags = self._shadow.read(self._store, start, start + count)
+                dropped.update(index for index in range(count) if flags[index])
+
+    def _find_changing_tables(self) -> list[int]:
+        """Tables that may differ from what the segments put there: all or none."""
+        imported = any(item.kind.name == "TABLE" for item in self.module.imports)
+        writes = imported or any(
+            instruction.op in _TABLE_WRITERS
+            for function in self.module.functions
+            if function.body is not None
+            for instruction in function.body.instructions
+        )
+        return list(range(len(self.module.tables))) if writes else []
+
+    def _load_table(self, index: int, values: Sequence[Value]) -> None:
+        table = cast(wasmtime.Table, self._exports[abi.table(index)])
+        type_ = self.module.tables[index].type.element
+        missing = len(values) - table.size(self._store)
+        check(missing >= 0, "a table cannot shrink")
+        if missing:
+            table.grow(self._store, missing, None)
+        for place, value in enumerate(values):
+            table.set(self._store, place, self._reference(type_, value))
+
+    def _save_table(self, index: int) -> list[Value]:
+        table = cast(wasmtime.Table, self._exports[abi.table(index)])
+        type_ = self.module.tables[index].type.element
+        return [
+            self._from_native(type_, table.get(self._store, place))
+            for place in range(table.size(self._store))
+        ]
+
+
+def _signed(value: int, bits: int) -> int:
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _native_type(type_: ValType) -> wasmtime.ValType:
+    makers = {
+        ValType.I32: wasmtime.ValType.i32,
+        ValType.I64: wasmtime.ValType.i64,
+        ValType.FUNCREF: wasmtime.ValType.funcref,
+        ValType.EXTERNREF: wasmtime.ValType.externref,
+    }
+    return makers[type_]()

@@ -1,0 +1,122 @@
+"""What instrumented code, continuations and their driver agree on: injected names, and layouts in the
+shadow memory.
+
+Nobody else spells these names or offsets.
+
+    shadow memory
+        0 .. SPILL_BASE         the thaw area: the record of the one frame that is about to be thawed;
+        when its
+                                continuation has returned, its results (`result_offsets`)
+        SPILL_BASE ..           the spill area: records of frozen frames, innermost first, one behind the
+        other
+
+    record of a frame           offset 0   i64  function index | site number << 32
+                                offset 8   i64  raw entry: `count` just after the entry tick
+                                offset 16  live locals, then operands, 8 bytes each, 16 for v128
+    In the thaw area the header says how to go on instead: 0 = the callee returned (its results follow the
+    operands), 1 = the callee threw what is in the global EXCEPTION.
+
+References cannot lie in memory: those of a record lie in the reference tables, from the REFERENCES global
+on, in the order of the record, one table for each type (funcref, externref, exnref).
+
+`count` is the clock: the number of the tick minus the limit. It is negative while the program may run on,
+and a tick that brings it to 0 freezes.
+
+May import base and `ttd.wasm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ttd.wasm.model import ValType
+
+COUNT = "ttd:count"
+"""Global, i64: see above."""
+SPILL = "ttd:spill"
+"""Global, i32: end of the spill area."""
+REFERENCES = "ttd:references"
+"""Global, i32: how many entries of the reference tables are in use (the same for all three)."""
+EXCEPTION = "ttd:exception"
+"""Global, exnref: what the continuation that ended with THREW threw. Only in modules with exceptions."""
+SHADOW = "ttd:shadow"
+"""The shadow memory."""
+FREEZE = "ttd:freeze"
+"""The tag that unwinds a freeze."""
+GO = "ttd:go"
+"""In a continuation module: the function that thaws the frame in the thaw area and runs it."""
+
+SAVE, LOAD = "ttd:save", "ttd:load"
+"""Functions that copy all globals that can change to the thaw area, as a record from offset 0, and back."""
+
+RETURNED, FROZEN, THREW = 0, 1, 2
+"""What a GO or enter function returns."""
+
+SPILL_BASE = 1 << 20
+SHADOW_PAGES = 1024
+"""64 MiB, of which only what is touched costs anything. A frame's record is not larger than a few times its
+native frame, and the native stack is much smaller than this."""
+
+REFERENCE_TABLE_SIZE = 1 << 16
+
+
+DROPPED_BASE = SPILL_BASE - (1 << 18)
+
+
+def dropped(is_element: bool, segment: int) -> int:
+    """Where in the thaw area a 1 is written when a segment is dropped. Modules have at most 100,000 of a
+    kind."""
+    return DROPPED_BASE + segment + (is_element << 17)
+
+
+def reference_table(type_: ValType) -> str:
+    """Name of the reference table for `type_`."""
+    return f"ttd:{type_}"
+
+
+def function(index: int) -> str:
+    """Name under which function `index` of the original index space is exported; an import's is its gate."""
+    return f"ttd:f{index}"
+
+
+def memory(index: int) -> str:
+    return f"ttd:m{index}"
+
+
+def table(index: int) -> str:
+    return f"ttd:t{index}"
+
+
+def global_(index: int) -> str:
+    return f"ttd:g{index}"
+
+
+def tag(index: int) -> str:
+    return f"ttd:e{index}"
+
+
+def size_of(type_: ValType) -> int:
+    """Bytes that a value takes in a record; none for references."""
+    if type_.is_reference:
+        return 0
+    return 16 if type_ is ValType.V128 else 8
+
+
+HEADER = 16
+
+
+def offsets(types: Iterable[ValType], start: int = HEADER) -> tuple[list[int], int]:
+    """Offset of each value of a record that begins at `start`, and where they end.
+
+    For a reference it is its place among the references of its record.
+    """
+    places: list[int] = []
+    references = 0
+    for type_ in types:
+        if type_.is_reference:
+            places.append(references)
+            references += 1
+        else:
+            places.append(start)
+            start += size_of(type_)
+    return places, start

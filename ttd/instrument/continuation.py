@@ -1,0 +1,259 @@
+"""Continuations: small modules that enter a function, or thaw a frame in the middle of one.
+
+Each imports what it needs of the instrumented module (under the names of `abi`) and exports one function,
+GO, of type () -> i32: it takes its input from the thaw area, calls, and says how that ended: RETURNED
+(results are in the thaw area, from offset 0), FROZEN (records are in the spill area), THREW (the
+exception is in a global).
+
+Memories, tables, globals and tags are imported in their order, so their indices are those of the instrumented
+module and code that uses them is copied as it is. Functions are imported as they are used.
+
+May import base, `ttd.wasm` and this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from ttd.instrument import abi
+from ttd.instrument.emit import (
+    PRIVATE,
+    BodyEmitter,
+    branch,
+    call,
+    global_get,
+    global_set,
+    i32_const,
+    local_get,
+    local_set,
+)
+from ttd.instrument.module import Instrumented, declarations
+from ttd.instrument.sites import LOOP, TRY_TABLE, Site, SiteKind
+from ttd.instrument.types import TypeTable
+from ttd.wasm.encode import encode
+from ttd.wasm.leb128 import write_unsigned
+from ttd.wasm.model import Body, Export, ExternKind, Function, FuncType, Import, Instruction, Module, ValType
+from ttd.wasm.opcodes import BY_MNEMONIC, Catch
+from ttd.wasm.typing import Control
+
+_IF = BY_MNEMONIC["if"]
+_GO_TYPE = FuncType((), (ValType.I32,))
+
+
+def continuation(instrumented: Instrumented, site: Site) -> bytes:
+    """The module that thaws a frame frozen at `site`."""
+    return _Continuation(instrumented).thaw(site)
+
+
+def entry(instrumented: Instrumented, function: int) -> bytes:
+    """The module that calls a function, with arguments from the thaw area (from offset HEADER on)."""
+    return _Continuation(instrumented).enter(function)
+
+
+class _Continuation:
+    """A continuation module under construction."""
+
+    def __init__(self, instrumented: Instrumented) -> None:
+        self.instrumented = instrumented
+        self.module = instrumented.module
+        self.types = TypeTable(self.module.types)
+        self.functions: dict[str, tuple[int, FuncType]] = {}
+        self.layout = instrumented.layout(self._import_original, self._import_segment_helper)
+
+    def _use(self, name: str, type_: FuncType) -> int:
+        index, _ = self.functions.setdefault(name, (len(self.functions), type_))
+        return index
+
+    def _import_original(self, index: int) -> int:
+        return self._use(abi.function(index), self.module.functions[index].type)
+
+    def _import_segment_helper(self, instruction: Instruction) -> int:
+        helper = self.instrumented.segment_helper(instruction)
+        return self._use(helper.name, helper.type)
+
+    # --- the two kinds -----------------------------------------------------------------------------------
+
+    def enter(self, function: int) -> bytes:
+        type_ = self.module.functions[function].type
+        code = bytearray()
+        places, _ = abi.offsets(type_.params)
+        for parameter, place in zip(type_.params, places, strict=True):
+            code += self._load(parameter, place)
+        code += call(self._import_original(function))
+        return self._finish(bytes(code), type_.results, [])
+
+    def _load(self, type_: ValType, place: int) -> bytes:
+        if type_.is_reference:
+            return i32_const(place) + b"\x25" + write_unsigned(self.layout.reference_tables[type_])
+        return i32_const(0) + self.layout.load(type_, place)
+
+    def thaw(self, site: Site) -> bytes:
+        plan = self.instrumented.plans[site.function]
+        local_types = plan.function.local_types
+        emitter = _Thaw(plan, self.layout, self.types.block, len(local_types))
+        emitter.emit(site)
+        body = (tuple(local_types) + tuple(emitter.added_locals), bytes(emitter.out))
+        results = plan.function.type.results
+        return self._finish(None, results, [(FuncType((), results), *body)])
+
+    # --- the module -------------------------------------------------------------------------------
+
+    def _finish(
+        self,
+        code: bytes | None,
+        results: Sequence[ValType],
+        bodies: list[tuple[FuncType, tuple[ValType, ...], bytes]],
+    ) -> bytes:
+        """The module with GO, which runs `code`, or without it calls the first of `bodies`."""
+        count = len(self.functions)
+        go = self._go(code if code is not None else call(count), tuple(results))
+        bodies = [*bodies, (_GO_TYPE, tuple(results), go)]
+        imports = [
+            Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, index, self.types.index(type_))
+            for name, (index, type_) in self.functions.items()
+        ]
+        functions = [
+            Function(entry.index, cast(int, entry.type_index), cast(FuncType, entry.type), None, entry)
+            for entry in imports
+        ]
+        encoded: dict[int, bytes] = {}
+        for type_, locals_, body in bodies:
+            index = len(functions)
+            dummy = Body(locals_, 0, 0, lambda: ())
+            functions.append(Function(index, self.types.index(type_), type_, dummy, None))
+            encoded[index] = declarations(locals_) + body
+        module = self._shell(imports, functions)
+        return encode(module, encoded)
+
+    def _go(self, code: bytes, results: tuple[ValType, ...]) -> bytes:
+        """The body of GO; its locals are one for each result."""
+        layout = self.layout
+        block = self.types.block
+        throwing = layout.exception >= 0
+        out = bytearray(b"\x02\x40")
+        if throwing:
+            out += b"\x02" + block(FuncType((), (ValType.EXNREF,)))
+        out += b"\x1f" + block(FuncType((), results)) + bytes([1 + throwing])
+        out += b"\x00" + write_unsigned(layout.freeze) + bytes([int(throwing)])
+        if throwing:
+            out += b"\x03\x00"
+        out += code + b"\x0b"
+        for local in reversed(range(len(results))):
+            out += local_set(local)
+        places, _ = abi.offsets(results, 0)
+        for local, (type_, place) in enumerate(zip(results, places, strict=True)):
+            if type_.is_reference:
+                out += (
+                    i32_const(place)
+                    + local_get(local)
+                    + b"\x26"
+                    + write_unsigned(layout.reference_tables[type_])
+                )
+            else:
+                out += i32_const(0) + local_get(local) + layout.store(type_, place)
+        out += i32_const(abi.RETURNED) + b"\x0f"
+        if throwing:
+            out += b"\x0b" + global_set(layout.exception) + i32_const(abi.THREW) + b"\x0f"
+        return bytes(out + b"\x0b" + i32_const(abi.FROZEN) + b"\x0b")
+
+    def _shell(self, imports: list[Import], functions: list[Function]) -> Module:
+        """The module around the functions: everything that is not a function is imported."""
+        shared = self.instrumented.shared_imports(self.types)
+        go = Export(abi.GO, ExternKind.FUNCTION, len(functions) - 1)
+        return self.instrumented.continuation_shell(
+            tuple(self.types.types), tuple(imports + shared), tuple(functions), (go,)
+        )
+
+
+class _Thaw(BodyEmitter):
+    """Writes the rest of a function's body from one of its sites on."""
+
+    def emit(self, site: Site) -> None:
+        self.remapping = True
+        self._open_body()
+        self._restore(site)
+        levels = self._levels(site)
+        self._reopen(levels, site)
+        if site.kind is SiteKind.CALL:
+            self._return_into(site)
+        self._tails(levels, site)
+        self._close_body()
+
+    def _restore(self, site: Site) -> None:
+        self.out += global_get(self.layout.count) + local_set(self.count)
+        self.out += i32_const(0) + self.layout.load(ValType.I64, 8) + local_set(self.entry)
+        self.load_values(self.record_locals(site), abi.HEADER, 0)
+
+    def _levels(self, site: Site) -> list[Control]:
+        """The constructs around the place where execution goes on, the function first."""
+        typing = self.plan.typing
+        if site.kind is SiteKind.ENTRY:
+            return [typing.controls[0]]
+        opened = site.kind is SiteKind.LOOP
+        control = (
+            self.plan.control_opened[site.index] if opened else typing.controls[typing.control_of[site.index]]
+        )
+        levels = [control]
+        while control.parent >= 0:
+            control = typing.controls[control.parent]
+            levels.append(control)
+        return levels[::-1]
+
+    def _reopen(self, levels: list[Control], site: Site) -> None:
+        """Open the constructs again, each with the operands that wait in it."""
+        for depth, control in enumerate(levels):
+            if depth:
+                self._open(control)
+            last = depth + 1 == len(levels)
+            top = len(site.operands) if last else levels[depth + 1].height
+            for height in range(control.height, top):
+                self.out += local_get(self.slot(height, site.operands[height]))
+
+    def _open(self, control: Control) -> None:
+        results = self.block_type(FuncType((), control.type.results))
+        if control.op is TRY_TABLE:
+            instruction = self.plan.instructions[control.opener]
+            catches = cast("tuple[Catch, ...]", instruction.immediates[1])
+            self.out += self._try_table(control.opener, results, catches)
+        else:
+            self.out += b"\x02" + results
+            if control.op is LOOP:
+                self.labels.append(PRIVATE)
+                self.out += b"\x02" + self.block_type(FuncType((), control.type.params))
+        self.labels.append(control.number)
+
+    def _return_into(self, site: Site) -> None:
+        """What the callee did: push its results, or throw on what it threw."""
+        types = [type_ for _, type_ in self.record_locals(site)]
+        _, end = abi.offsets(types)
+        if self.layout.exception >= 0:
+            self.out += i32_const(0) + self.layout.load(ValType.I32, 0) + b"\x04\x40"
+            self.out += global_get(self.layout.exception) + b"\x0a\x0b"
+        results = [(self.new_local(type_), type_) for type_ in site.results]
+        self.load_values(results, end, sum(type_.is_reference for type_ in types))
+        for local, _ in results:
+            self.out += local_get(local)
+
+    def _tails(self, levels: list[Control], site: Site) -> None:
+        """The rest of each construct, from the innermost outward."""
+        cursor = site.index + 1
+        for control in reversed(levels[1:]):
+            in_then = control.op is _IF and control.otherwise is not None and cursor <= control.otherwise
+            self.emit_range(cursor, cast(int, control.otherwise) if in_then else control.end)
+            if control.op is LOOP:
+                self._whole_loop(control)
+            else:
+                self.out += b"\x0b"
+                self.labels.pop()
+            cursor = control.end + 1
+        self.emit_range(cursor, len(self.plan.instructions) - 1)
+
+    def _whole_loop(self, control: Control) -> None:
+        """Behind the rest of an iteration: leave, or come here by a branch to the loop and run all of it."""
+        self.out += branch(1) + b"\x0b"
+        self.labels.pop()
+        self.open_loop(control.opener)
+        self.emit_range(control.opener + 1, control.end + 1)
+        self.out += b"\x0b"
+        self.labels.pop()

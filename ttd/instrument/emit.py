@@ -1,0 +1,449 @@
+"""Emission of instrumented code: a function's own, and that of the continuations of its sites.
+
+In pseudo-code, `f(x) { while (…) { a + g(b) } }` becomes
+
+    f(x):
+        count += 1; entry = count                        tick at entry
+        if count == 0: spill(site 0; x); throw FREEZE
+        loop
+            count += 1; if count == 0: spill(site 1; …); throw FREEZE
+            …
+            t = a                                         operand that must survive the call
+            try g(b)  catch FREEZE: spill(site 2; …, t); throw FREEZE
+            …
+
+and the continuation of site 2, which starts behind the call, in the middle of the loop:
+
+    block exit
+        block again
+            <load locals, entry and t from the thaw area>
+            t + <result of g>  … the rest of the iteration …
+            br exit
+        end
+        loop … the whole loop, instrumented … end
+    end
+    … what follows the loop …
+
+Everything that needs no change is copied byte by byte from the original. In a function itself the depth of
+labels never changes, because what surrounds a call closes right behind it; in a continuation every branch is
+written anew.
+
+Operands that must survive a freeze are in locals ("slots": one for each stack height and type) while a
+site is passed: those of the innermost construct are put there just before the site, those below an
+enclosing construct on entry to that construct, if it contains a site.
+
+A guest's own try_table would catch FREEZE by its catch_all; so each gets a first clause that leads to a block
+around the whole body, which throws it on. A freeze is spilled at the call, before that.
+
+Known limits: a record must fit the thaw area (65,000 locals do).
+
+May import base, `ttd.wasm` and this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ttd.errors import InternalError
+from ttd.instrument import abi
+from ttd.instrument.sites import (
+    CALL,
+    CALL_INDIRECT,
+    LOOP,
+    RETURN_CALL,
+    TRY_TABLE,
+    FunctionPlan,
+    Site,
+    SiteKind,
+    callee_type,
+)
+from ttd.wasm.leb128 import write_signed, write_unsigned
+from ttd.wasm.model import FuncType, Instruction, ValType
+from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
+from ttd.wasm.typing import Control
+
+_BR, _BR_IF, _BR_TABLE = BY_MNEMONIC["br"], BY_MNEMONIC["br_if"], BY_MNEMONIC["br_table"]
+_BLOCK, _IF, _ELSE, _END = (BY_MNEMONIC[name] for name in ("block", "if", "else", "end"))
+_REF_FUNC = BY_MNEMONIC["ref.func"]
+_OPENERS = frozenset((_BLOCK, LOOP, _IF, TRY_TABLE))
+_BRANCHES = frozenset((_BR, _BR_IF, _BR_TABLE))
+_STRUCTURE = _OPENERS | _BRANCHES | {_ELSE, _END}
+_DROPS = frozenset((BY_MNEMONIC["data.drop"], BY_MNEMONIC["elem.drop"]))
+SEGMENTS = _DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"]}
+"""What refers to segments, which a continuation module does not have."""
+_ALWAYS = frozenset((CALL, CALL_INDIRECT, RETURN_CALL, _REF_FUNC, LOOP))
+
+_LOAD = {ValType.I32: 0x28, ValType.I64: 0x29, ValType.F32: 0x2A, ValType.F64: 0x2B}
+_STORE = {ValType.I32: 0x36, ValType.I64: 0x37, ValType.F32: 0x38, ValType.F64: 0x39}
+_VOID = FuncType((), ())
+_BLOCK_VOID, _IF_VOID = b"\x02\x40", b"\x04\x40"
+_I64_1_ADD, _I64_EQZ = b"\x42\x01\x7c", b"\x50"
+ELSE_BYTE, END_BYTE, RETURN_BYTE = b"\x05", b"\x0b", b"\x0f"
+
+_FROZEN = -1
+"""The label, in `BodyEmitter.labels`, of the block that throws FREEZE on."""
+PRIVATE = -2
+"""A label that no branch of the guest means."""
+
+
+def local_get(index: int) -> bytes:
+    return b"\x20" + write_unsigned(index)
+
+
+def local_set(index: int) -> bytes:
+    return b"\x21" + write_unsigned(index)
+
+
+def local_tee(index: int) -> bytes:
+    return b"\x22" + write_unsigned(index)
+
+
+def global_get(index: int) -> bytes:
+    return b"\x23" + write_unsigned(index)
+
+
+def global_set(index: int) -> bytes:
+    return b"\x24" + write_unsigned(index)
+
+
+def i32_const(value: int) -> bytes:
+    return b"\x41" + write_signed(value)
+
+
+def branch(depth: int) -> bytes:
+    return b"\x0c" + write_unsigned(depth)
+
+
+def call(function: int) -> bytes:
+    return b"\x10" + write_unsigned(function)
+
+
+def throw(tag: int) -> bytes:
+    return b"\x08" + write_unsigned(tag)
+
+
+def shadow_memarg(memory: int, offset: int = 0) -> bytes:
+    """The immediate of an access to `memory` that promises no alignment (core 5.4.6: bit 6 tells of an
+    index)."""
+    return (b"\x40" + write_unsigned(memory) if memory else b"\x00") + write_unsigned(offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Indices of the injected entities in the module that is being written."""
+
+    shadow: int
+    count: int
+    spill: int
+    references: int
+    exception: int
+    freeze: int
+    reference_tables: dict[ValType, int]
+    function: Callable[[int], int]
+    """Where an original function is to be called: itself, or the gate of an import."""
+    segment_helper: Callable[[Instruction], int]
+    """The function that stands in for an instruction on a segment."""
+
+    def store(self, type_: ValType, offset: int) -> bytes:
+        """Store a value to the shadow memory: (address, value) -> ()."""
+        code = b"\xfd\x0b" if type_ is ValType.V128 else bytes([_STORE[type_]])
+        return code + self._memarg(offset)
+
+    def load(self, type_: ValType, offset: int) -> bytes:
+        """Load a value from the shadow memory: (address) -> (value)."""
+        code = b"\xfd\x00" if type_ is ValType.V128 else bytes([_LOAD[type_]])
+        return code + self._memarg(offset)
+
+    def _memarg(self, offset: int) -> bytes:
+        return shadow_memarg(self.shadow, offset)
+
+
+class BodyEmitter:
+    """Writes the body of one function: of the original index space, or of a continuation."""
+
+    def __init__(
+        self, plan: FunctionPlan, layout: Layout, block_type: Callable[[FuncType], bytes], base_locals: int
+    ) -> None:
+        """`block_type` encodes a block type; `base_locals` locals exist before those that are added here."""
+        self.plan = plan
+        self.layout = layout
+        self.block_type = block_type
+        self.out = bytearray()
+        self.added_locals: list[ValType] = []
+        self._base_locals = base_locals
+        self._slots: dict[tuple[int, ValType], int] = {}
+        self._address = -1
+        self.labels: list[int] = []
+        self.remapping = False
+        self.count = self.new_local(ValType.I64)
+        self.entry = self.new_local(ValType.I64)
+        self.data = plan.module.data
+
+    def new_local(self, type_: ValType) -> int:
+        self.added_locals.append(type_)
+        return self._base_locals + len(self.added_locals) - 1
+
+    def slot(self, height: int, type_: ValType) -> int:
+        """The local that keeps the operand of this type that has `height` others below it."""
+        key = height, type_
+        if key not in self._slots:
+            self._slots[key] = self.new_local(type_)
+        return self._slots[key]
+
+    @property
+    def address(self) -> int:
+        """An i32 local for addresses in the shadow memory."""
+        if self._address < 0:
+            self._address = self.new_local(ValType.I32)
+        return self._address
+
+    # --- whole functions -----------------------------------------------------------------------------
+
+    def emit_function(self) -> None:
+        """The body of the function itself, final `end` included."""
+        self._open_body()
+        self._tick(self.plan.sites[0])
+        self.emit_range(0, len(self.plan.instructions) - 1)
+        self._close_body()
+
+    def _open_body(self) -> None:
+        """In a function with try_tables, the blocks that a freeze leaves through and that `return` means."""
+        self.labels = [0]
+        if self.plan.has_tries:
+            self.labels = [_FROZEN, 0]
+            self.out += _BLOCK_VOID
+            self.out += b"\x02" + self.block_type(FuncType((), self.plan.function.type.results))
+
+    def _close_body(self) -> None:
+        if self.plan.has_tries:
+            self.out += END_BYTE + RETURN_BYTE + END_BYTE + throw(self.layout.freeze)
+        self.out += END_BYTE
+
+    # --- ranges of instructions ------------------------------------------------------------------------
+
+    def emit_range(self, start: int, stop: int) -> None:
+        """Instructions `start` to before `stop`."""
+        instructions = self.plan.instructions
+        structured = self.remapping or self.plan.has_tries
+        raw = instructions[start].offset
+        for index in range(start, stop):
+            instruction = instructions[index]
+            op = instruction.op
+            if op not in _ALWAYS and op not in SEGMENTS and op not in _STRUCTURE:
+                continue
+            handler = self._handler(op, index, structured)
+            if handler is None:
+                continue
+            self.out += self.data[raw : instruction.offset]
+            raw = instructions[index + 1].offset
+            handler(index, instruction)
+        self.out += self.data[raw : instructions[stop].offset]
+
+    def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:
+        """What writes instruction `index`; None where it is copied."""
+        if op is CALL or op is CALL_INDIRECT:
+            return self._call
+        if op is LOOP:
+            return self._loop
+        if op is RETURN_CALL or op is _REF_FUNC:
+            return self._function_reference
+        if op in SEGMENTS:
+            return self._segment if self.remapping or op in _DROPS else None
+        if op in _OPENERS:
+            return self._construct if structured or self._pending(index) else None
+        if not structured:
+            return None
+        if op in _BRANCHES:
+            return self._branch if self.remapping else None
+        return self._end if op is _END else None
+
+    def _raw(self, index: int) -> bytes:
+        instructions = self.plan.instructions
+        return self.data[instructions[index].offset : instructions[index + 1].offset]
+
+    def _function_reference(self, index: int, instruction: Instruction) -> None:
+        code = bytes([instruction.op.code])
+        self.out += code + write_unsigned(self.layout.function(cast(int, instruction.immediates[0])))
+
+    def _segment(self, index: int, instruction: Instruction) -> None:
+        self.out += call(self.layout.segment_helper(instruction))
+
+    # --- structure -------------------------------------------------------------------------------------
+
+    def _pending(self, index: int) -> bool:
+        """Whether a construct contains a site while operands wait below it in the construct around it."""
+        typing = self.plan.typing
+        if not typing.is_reachable(index):
+            return False
+        control = self._opened_by(index)
+        outer = typing.controls[control.parent]
+        return control.number in self.plan.constructs_with_sites and control.height > outer.height
+
+    def _opened_by(self, index: int) -> Control:
+        return self.plan.control_opened[index]
+
+    def _construct(self, index: int, instruction: Instruction) -> None:
+        """A block, if or try_table."""
+        if self._pending(index):
+            outer = self.plan.typing.controls[self.plan.typing.control_of[index]]
+            self._save(index, outer.height)
+        if instruction.op is TRY_TABLE:
+            type_, catches = cast("tuple[FuncType, tuple[Catch, ...]]", instruction.immediates)
+            self.out += self._try_table(index, self.block_type(type_), catches)
+        else:
+            self.out += self._raw(index)
+        self.labels.append(self._opened_by(index).number)
+
+    def _try_table(self, index: int, block_type: bytes, catches: Sequence[Catch]) -> bytes:
+        """The opener of a guest's try_table. Call it before its own label is pushed."""
+        clauses = b"\x00" + write_unsigned(self.layout.freeze) + write_unsigned(self._depth(_FROZEN))
+        for catch in catches:
+            tag = b"" if catch.tag is None else write_unsigned(catch.tag)
+            target = self.plan.typing.label(index, catch.depth).number
+            clauses += bytes([catch.kind]) + tag + write_unsigned(self._depth(target))
+        return b"\x1f" + block_type + write_unsigned(len(catches) + 1) + clauses
+
+    def _end(self, index: int, instruction: Instruction) -> None:
+        self.out += END_BYTE
+        self.labels.pop()
+
+    def _depth(self, label: int) -> int:
+        """How many labels lie above `label`."""
+        for depth, candidate in enumerate(reversed(self.labels)):
+            if candidate == label:
+                return depth
+        raise InternalError(f"label {label} is not open in function {self.plan.function.index}")
+
+    def _branch(self, index: int, instruction: Instruction) -> None:
+        if instruction.op is _BR_TABLE:
+            depths, default = cast("tuple[tuple[int, ...], int]", instruction.immediates)
+            self.out += b"\x0e" + write_unsigned(len(depths))
+            for depth in (*depths, default):
+                self.out += write_unsigned(self._target(index, depth))
+            return
+        depth = cast(int, instruction.immediates[0])
+        self.out += bytes([instruction.op.code]) + write_unsigned(self._target(index, depth))
+
+    def _target(self, index: int, depth: int) -> int:
+        return self._depth(self.plan.typing.label(index, depth).number)
+
+    # --- loops and ticks ---------------------------------------------------------------------------------
+
+    def _loop(self, index: int, instruction: Instruction) -> None:
+        if self._pending(index):
+            outer = self.plan.typing.controls[self.plan.typing.control_of[index]]
+            self._save(index, outer.height)
+        self.open_loop(index)
+
+    def open_loop(self, index: int) -> None:
+        """The opener of a loop and its tick; operands that wait below the loop are in their slots."""
+        self.out += self._raw(index)
+        self.labels.append(self._opened_by(index).number)
+        site = self.plan.site_at.get(index)
+        if site is None:  # unreachable
+            return
+        control = self._opened_by(index)
+        parameters = range(control.height, control.height + len(control.type.params))
+        slots = [self.slot(h, t) for h, t in zip(parameters, control.type.params, strict=True)]
+        self.out += b"".join(local_set(slot) for slot in reversed(slots))
+        self._tick(site)
+        self.out += b"".join(local_get(slot) for slot in slots)
+
+    def _tick(self, site: Site) -> None:
+        """count += 1; freeze if it is 0."""
+        out, layout = self.out, self.layout
+        out += local_get(self.count) if site.kind is SiteKind.LOOP else global_get(layout.count)
+        out += _I64_1_ADD + local_tee(self.count) + global_set(layout.count)
+        if site.kind is SiteKind.ENTRY:
+            out += local_get(self.count) + local_set(self.entry)
+        out += local_get(self.count) + _I64_EQZ + _IF_VOID
+        self._freeze(site)
+        out += END_BYTE
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def _call(self, index: int, instruction: Instruction) -> None:
+        site = self.plan.site_at.get(index)
+        code = self._callee(index, instruction)
+        if site is None:
+            self.out += code
+            return
+        typing = self.plan.typing
+        base = typing.controls[typing.control_of[index]].height
+        if len(site.operands) > base:
+            self._save(index, base)
+        type_ = callee_type(self.plan.module, instruction)
+        params = type_.params
+        if instruction.op is CALL_INDIRECT:
+            table = self.plan.module.tables[cast(int, instruction.immediates[1])]
+            params += (ValType.I64 if table.type.is64 else ValType.I32,)
+        whole = self.block_type(FuncType(params, type_.results))
+        self.out += b"\x02" + whole + b"\x02" + self.block_type(FuncType(params, ()))
+        self.out += b"\x1f" + whole + b"\x01\x00" + write_unsigned(self.layout.freeze) + b"\x00"
+        self.out += code + END_BYTE + branch(1) + END_BYTE
+        self._freeze(site)
+        self.out += END_BYTE
+        if self.plan.has_loops:
+            self.out += global_get(self.layout.count) + local_set(self.count)
+
+    def _callee(self, index: int, instruction: Instruction) -> bytes:
+        if instruction.op is CALL:
+            return call(self.layout.function(cast(int, instruction.immediates[0])))
+        return self._raw(index)
+
+    def _save(self, index: int, base: int) -> None:
+        """Copy the operands above height `base` to their slots; they stay on the stack."""
+        types = self.plan.typing.operands(index)
+        slots = [self.slot(height, types[height]) for height in range(base, len(types))]
+        self.out += b"".join(local_set(slot) for slot in reversed(slots))
+        self.out += b"".join(local_get(slot) for slot in slots)
+
+    # --- freezing and thawing ---------------------------------------------------------------------
+
+    def record_locals(self, site: Site) -> list[tuple[int, ValType]]:
+        """The locals that hold the values of a record, in its order, with their types."""
+        types = self.plan.function.local_types
+        values = [(index, types[index]) for index in site.locals]
+        return values + [(self.slot(height, type_), type_) for height, type_ in enumerate(site.operands)]
+
+    def _freeze(self, site: Site) -> None:
+        """Spill this frame's record and throw FREEZE."""
+        layout, out = self.layout, self.out
+        values = self.record_locals(site)
+        places, size = abi.offsets(type_ for _, type_ in values)
+        here = local_get(self.address)
+        header = site.function | site.number << 32
+        out += global_get(layout.spill) + local_tee(self.address)
+        out += b"\x42" + write_signed(header) + layout.store(ValType.I64, 0)
+        out += here + local_get(self.entry) + layout.store(ValType.I64, 8)
+        references = 0
+        for (local, type_), place in zip(values, places, strict=True):
+            if type_.is_reference:
+                out += global_get(layout.references) + i32_const(place) + b"\x6a" + local_get(local)
+                out += b"\x26" + write_unsigned(layout.reference_tables[type_])
+                references += 1
+            else:
+                out += here + local_get(local) + layout.store(type_, place)
+        if references:
+            out += (
+                global_get(layout.references)
+                + i32_const(references)
+                + b"\x6a"
+                + global_set(layout.references)
+            )
+        out += here + i32_const(size) + b"\x6a" + global_set(layout.spill)
+        out += throw(layout.freeze)
+
+    def load_values(self, values: Iterable[tuple[int, ValType]], start: int, first_reference: int) -> None:
+        """Set locals from the thaw area, from offset `start` on, and from the reference tables."""
+        values = list(values)
+        places, _ = abi.offsets((type_ for _, type_ in values), start)
+        for (local, type_), place in zip(values, places, strict=True):
+            if type_.is_reference:
+                self.out += i32_const(first_reference + place)
+                self.out += b"\x25" + write_unsigned(self.layout.reference_tables[type_])
+            else:
+                self.out += i32_const(0) + self.layout.load(type_, place)
+            self.out += local_set(local)

@@ -1,0 +1,453 @@
+"""The instrumented module: the guest's own, rewritten so that it can count, freeze and be thawed.
+
+Everything that the guest has keeps its index. Added behind it: a gate for each imported function, helpers for
+instructions on segments, two functions that save and load the globals, the shadow memory, the injected
+globals, the FREEZE tag, and reference tables. All of it is exported under the names of `abi`; the guest's
+own exports and its start function are not: who runs it knows them from the original.
+
+What is imported and what is not changes. Memories are all imported, so that engines share them; segments that
+initialise them are empty. Tables, globals and tags are all its own: the driver fills them. Host functions
+take and give integers only, as Python sees them without loss: the gate reinterprets.
+
+May import base, `ttd.wasm` and this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+from ttd.instrument import abi
+from ttd.instrument.emit import (
+    SEGMENTS,
+    BodyEmitter,
+    Layout,
+    call,
+    global_get,
+    global_set,
+    i32_const,
+    local_get,
+    local_set,
+    shadow_memarg,
+)
+from ttd.instrument.sites import FunctionPlan
+from ttd.instrument.types import TypeTable
+from ttd.wasm.encode import encode
+from ttd.wasm.leb128 import write_unsigned
+from ttd.wasm.model import (
+    Body,
+    Data,
+    Element,
+    Export,
+    ExternKind,
+    Function,
+    FuncType,
+    Global,
+    GlobalType,
+    Import,
+    Instruction,
+    MemoryType,
+    Module,
+    SegmentMode,
+    Table,
+    TableType,
+    TagType,
+    ValType,
+)
+from ttd.wasm.opcodes import BY_MNEMONIC, Immediates
+from ttd.wasm.ticks import ticks_at_entry
+
+_VOID = FuncType((), ())
+_REF_FUNC, _END = BY_MNEMONIC["ref.func"], BY_MNEMONIC["end"]
+_THROWING = frozenset(BY_MNEMONIC[name] for name in ("throw", "throw_ref", "try_table"))
+
+
+class SegmentHelper(NamedTuple):
+    """A function of the instrumented module that performs one instruction on a segment."""
+
+    name: str
+    type: FuncType
+    code: bytes
+
+
+class Instrumented:
+    """A module and all that its instrumentation and its continuations need to know. `encode` writes it."""
+
+    def __init__(self, module: Module, always_live: Callable[[int], int] = lambda function: 0) -> None:
+        """`always_live` gives, by function, the mask of locals that debug information needs."""
+        self.module = module
+        self.ticking = frozenset(f.index for f in self._own() if ticks_at_entry(f))
+        self.plans = {
+            index: FunctionPlan(module, module.functions[index], self.ticking, always_live(index))
+            for index in sorted(self.ticking)
+        }
+        self.exceptions = bool(module.tags) or any(
+            instruction.op in _THROWING for plan in self.plans.values() for instruction in plan.instructions
+        )
+        self.reference_types = self._reference_types()
+        self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
+        self._imported = sum(function.imported is not None for function in module.functions)
+        self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
+
+    def _reference_types(self) -> tuple[ValType, ...]:
+        types: set[ValType] = set()
+        for function in self.module.functions:
+            types.update(function.type.params, function.type.results)
+        for plan in self.plans.values():
+            for site in plan.sites:
+                types.update(plan.record_types(site), site.results)
+        types.update(entry.type.type for entry in self.module.globals)
+        return tuple(sorted(type_ for type_ in types if type_.is_reference))
+
+    # --- indices ----------------------------------------------------------------------------------
+
+    def gate(self, function: int) -> int:
+        """Where function `function` is called in the instrumented module: an import through its gate."""
+        return function if function >= self._imported else len(self.module.functions) + function
+
+    def layout(self, function: Callable[[int], int], segment_helper: Callable[[Instruction], int]) -> Layout:
+        """Indices of the injected entities; they are the same in continuations."""
+        globals_, tables = len(self.module.globals), len(self.module.tables)
+        return Layout(
+            shadow=len(self.module.memories),
+            count=globals_,
+            spill=globals_ + 1,
+            references=globals_ + 2,
+            exception=globals_ + 3 if self.exceptions else -1,
+            freeze=len(self.module.tags),
+            reference_tables={type_: tables + place for place, type_ in enumerate(self.reference_types)},
+            function=function,
+            segment_helper=segment_helper,
+        )
+
+    def _injected_globals(self) -> list[tuple[str, GlobalType]]:
+        injected = [
+            (abi.COUNT, GlobalType(ValType.I64, True)),
+            (abi.SPILL, GlobalType(ValType.I32, True)),
+            (abi.REFERENCES, GlobalType(ValType.I32, True)),
+        ]
+        return [*injected, (abi.EXCEPTION, GlobalType(ValType.EXNREF, True))] if self.exceptions else injected
+
+    # --- the instrumented module ------------------------------------------------------------------
+
+    def encode(self) -> bytes:
+        """The instrumented module in binary form."""
+        types = TypeTable(self.module.types)
+        layout = self.layout(self.gate, self._helper_index)
+        self._segment_helpers()
+        bodies = {function.index: self._body(function, layout, types) for function in self._own()}
+        extra = self._extra_functions(types, layout, bodies)
+        freeze = TagType(types.index(_VOID), _VOID)
+        shadow = MemoryType(abi.SHADOW_PAGES, abi.SHADOW_PAGES, False)
+        module = replace(
+            self.module,
+            data=b"",
+            imports=self._imports(types),
+            functions=(*self.module.functions, *extra),
+            tables=self._tables(),
+            datas=tuple(self._emptied(data) for data in self.module.datas),
+            memories=(*self.module.memories, shadow),
+            globals=self._globals(),
+            tags=(*self.module.tags, freeze),
+            elements=self._elements(),
+            exports=self._exports(types),
+            start=None,
+            customs=(),
+            sections=(),
+            types=tuple(types.types),
+        )
+        return encode(module, bodies)
+
+    def _imports(self, types: TypeTable) -> tuple[Import, ...]:
+        """Host functions, with the types that Python sees, and all memories."""
+        imports = []
+        for function in self.module.functions[: self._imported]:
+            type_ = host_type(function.type)
+            name, index = abi.function(function.index), types.index(type_)
+            imports.append(Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, function.index, index))
+        for i, memory in enumerate(self.module.memories):
+            imports.append(Import(abi.SHADOW, abi.memory(i), ExternKind.MEMORY, _any_size(memory), i, None))
+        return tuple(imports)
+
+    def _tables(self) -> tuple[Table, ...]:
+        references = (Table(self._reference_table(type_), None) for type_ in self.reference_types)
+        return (*self.module.tables, *references)
+
+    @staticmethod
+    def _emptied(data: Data) -> Data:
+        """Active segments have done their work when the instrumented module is made, and are dropped then."""
+        return data if data.mode is SegmentMode.PASSIVE else Data(SegmentMode.PASSIVE, b"", 0, None)
+
+    def _own(self) -> list[Function]:
+        return [function for function in self.module.functions if function.body is not None]
+
+    def _body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
+        code = function.code
+        plan = self.plans.get(function.index)
+        if plan is None:
+            return declarations(code.locals) + self.module.data[code.start : code.end]
+        emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
+        emitter.emit_function()
+        return declarations((*code.locals, *emitter.added_locals)) + bytes(emitter.out)
+
+    def _extra_functions(self, types: TypeTable, layout: Layout, bodies: dict[int, bytes]) -> list[Function]:
+        """Gates, then the helpers for segments, then what saves and loads the globals."""
+        extra: list[Function] = []
+
+        def add(type_: FuncType, body: bytes, locals_: tuple[ValType, ...] = ()) -> None:
+            index = len(self.module.functions) + len(extra)
+            extra.append(Function(index, types.index(type_), type_, Body((), 0, 0, lambda: ()), None))
+            bodies[index] = declarations(locals_) + body
+
+        for function in self.module.functions[: self._imported]:
+            locals_, body = gate_body(function)
+            add(function.type, body, locals_)
+        for helper in self._segment_helpers():
+            add(helper.type, helper.code)
+        for body in globals_transfer(self.module, layout):
+            add(_VOID, body)
+        return extra
+
+    def _globals(self) -> tuple[Global, ...]:
+        injected = [Global(type_, zero(type_.type)) for _, type_ in self._injected_globals()]
+        return (*(self._own_global(entry) for entry in self.module.globals), *injected)
+
+    def _own_global(self, entry: Global) -> Global:
+        """A global of the guest; an imported one becomes an own one that the driver sets."""
+        if entry.init is not None:
+            return entry._replace(init=self._redirected(entry.init))
+        return Global(entry.type._replace(mutable=True), zero(entry.type.type))
+
+    def _redirected(self, expression: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
+        """A constant expression in which references to imports are references to their gates."""
+        return tuple(
+            i._replace(immediates=(self.gate(cast(int, i.immediates[0])),)) if i.op is _REF_FUNC else i
+            for i in expression
+        )
+
+    def _elements(self) -> tuple[Element, ...]:
+        """The guest's own, and one that declares all functions, so that code may make references to them."""
+        own = tuple(self._own_element(element) for element in self.module.elements)
+        everything = range(len(self.module.functions))
+        items = tuple(
+            (Instruction(0, _REF_FUNC, (self.gate(index),)), Instruction(0, _END, ())) for index in everything
+        )
+        return (*own, Element(SegmentMode.DECLARATIVE, ValType.FUNCREF, items, 0, None))
+
+    def _own_element(self, element: Element) -> Element:
+        """An element segment of the guest; one for an imported table has done its work, and is dropped."""
+        if element.mode is SegmentMode.ACTIVE and element.table < self._imported_tables:
+            return Element(SegmentMode.DECLARATIVE, element.type, (), 0, None)
+        return element._replace(items=tuple(self._redirected(item) for item in element.items))
+
+    def _reference_table(self, type_: ValType) -> TableType:
+        return TableType(type_, abi.REFERENCE_TABLE_SIZE, None, False)
+
+    def _exports(self, types: TypeTable) -> tuple[Export, ...]:
+        kinds = ExternKind
+        module = self.module
+        exports = [
+            Export(abi.function(i), kinds.FUNCTION, self.gate(i)) for i in range(len(module.functions))
+        ]
+        first = len(module.functions) + self._imported
+        exports += [
+            Export(helper.name, kinds.FUNCTION, first + i) for i, helper in enumerate(self._segment_helpers())
+        ]
+        transfer = first + len(self._segment_helpers())
+        exports += [Export(name, kinds.FUNCTION, transfer + i) for i, name in enumerate((abi.SAVE, abi.LOAD))]
+        exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports(types)]
+        return tuple(exports)
+
+    # --- what continuations share with it ---------------------------------------------------------
+
+    def shared_imports(self, types: TypeTable) -> list[Import]:
+        """All memories, tables, globals and tags, as a continuation imports them: in the order of their
+        indices."""
+        module = self.module
+        entries: list[Import] = []
+
+        def add(
+            name: str, kind: ExternKind, type_: object, index: int, type_index: int | None = None
+        ) -> None:
+            entries.append(Import(abi.SHADOW, name, kind, type_, index, type_index))  # type: ignore[arg-type]
+
+        for i, table in enumerate(module.tables):
+            add(abi.table(i), ExternKind.TABLE, _open_limits(table.type), i)
+        for i, type_ in enumerate(self.reference_types, len(module.tables)):
+            add(abi.reference_table(type_), ExternKind.TABLE, _open_limits(self._reference_table(type_)), i)
+        for i, memory in enumerate(module.memories):
+            add(abi.memory(i), ExternKind.MEMORY, _any_size(memory), i)
+        add(abi.SHADOW, ExternKind.MEMORY, MemoryType(0, abi.SHADOW_PAGES, False), len(module.memories))
+        for i, entry in enumerate(self._globals()[: len(module.globals)]):
+            add(abi.global_(i), ExternKind.GLOBAL, entry.type, i)
+        for i, (name, global_type) in enumerate(self._injected_globals(), len(module.globals)):
+            add(name, ExternKind.GLOBAL, global_type, i)
+        for i, tag in enumerate(module.tags):
+            add(abi.tag(i), ExternKind.TAG, tag, i, tag.type_index)
+        freeze = TagType(types.index(_VOID), _VOID)
+        add(abi.FREEZE, ExternKind.TAG, freeze, len(module.tags), freeze.type_index)
+        return entries
+
+    def continuation_shell(
+        self,
+        types: tuple[FuncType, ...],
+        imports: tuple[Import, ...],
+        functions: tuple[Function, ...],
+        exports: tuple[Export, ...],
+    ) -> Module:
+        """A module of these functions in which all else is imported."""
+        declared = tuple(
+            (Instruction(0, _REF_FUNC, (f.index,)), Instruction(0, _END, ()))
+            for f in functions
+            if f.imported is not None
+        )
+        elements = (Element(SegmentMode.DECLARATIVE, ValType.FUNCREF, declared, 0, None),) if declared else ()
+        return Module(
+            data=b"",
+            types=types,
+            imports=imports,
+            functions=functions,
+            tables=(),
+            memories=(),
+            globals=(),
+            tags=(),
+            exports=exports,
+            start=None,
+            elements=elements,
+            datas=(),
+            customs=(),
+            sections=(),
+            code_offset=0,
+        )
+
+    def segment_helper(self, instruction: Instruction) -> SegmentHelper:
+        """The helper for an instruction on a segment."""
+        return self._helpers[instruction.op.code, instruction.immediates]
+
+    def _helper_index(self, instruction: Instruction) -> int:
+        """Index in the instrumented module of the helper for an instruction on a segment."""
+        place = list(self._helpers).index((instruction.op.code, instruction.immediates))
+        return len(self.module.functions) + self._imported + place
+
+    def _segment_helpers(self) -> list[SegmentHelper]:
+        if not self._helpers:
+            for plan in self.plans.values():
+                for instruction in plan.instructions:
+                    if instruction.op in SEGMENTS:
+                        key = instruction.op.code, instruction.immediates
+                        self._helpers.setdefault(key, self._new_helper(instruction))
+        return list(self._helpers.values())
+
+    def _new_helper(self, instruction: Instruction) -> SegmentHelper:
+        params: tuple[ValType, ...] = ()
+        if instruction.op.immediates in (Immediates.MEMORY_INIT, Immediates.TABLE_INIT):
+            target = cast(int, instruction.immediates[1])
+            memory = instruction.op.immediates is Immediates.MEMORY_INIT
+            is64 = self.module.memories[target].is64 if memory else self.module.tables[target].type.is64
+            params = (ValType.I64 if is64 else ValType.I32, ValType.I32, ValType.I32)
+        arguments = b"".join(local_get(i) for i in range(len(params)))
+        if instruction.op.immediates in (Immediates.DATA, Immediates.ELEMENT):
+            flag = abi.dropped(
+                instruction.op.immediates is Immediates.ELEMENT, cast(int, instruction.immediates[0])
+            )
+            arguments = i32_const(flag) + i32_const(1) + b"\x3a" + shadow_memarg(len(self.module.memories))
+        code = bytes([0xFC]) + write_unsigned(instruction.op.code & 0xFFFF)
+        code += b"".join(write_unsigned(cast(int, index)) for index in instruction.immediates)
+        name = f"ttd:{instruction.op.mnemonic}:" + ":".join(str(i) for i in instruction.immediates)
+        return SegmentHelper(name, FuncType(params, ()), arguments + code + b"\x0b")
+
+
+def declarations(locals_: tuple[ValType, ...]) -> bytes:
+    """The declarations of locals at the head of a body (core 5.5.13)."""
+    runs: list[tuple[int, ValType]] = []
+    for type_ in locals_:
+        if runs and runs[-1][1] is type_:
+            runs[-1] = (runs[-1][0] + 1, type_)
+        else:
+            runs.append((1, type_))
+    return write_unsigned(len(runs)) + b"".join(write_unsigned(n) + bytes([t]) for n, t in runs)
+
+
+def host_type(type_: FuncType) -> FuncType:
+    """The type of a host function as Python sees it: integers for numbers, two of them for a v128."""
+    return FuncType(_host_values(type_.params), _host_values(type_.results))
+
+
+def _host_values(types: tuple[ValType, ...]) -> tuple[ValType, ...]:
+    return tuple(host for type_ in types for host in HOST_VALUES.get(type_, (type_,)))
+
+
+HOST_VALUES = {
+    ValType.F32: (ValType.I32,),
+    ValType.F64: (ValType.I64,),
+    ValType.V128: (ValType.I64, ValType.I64),
+}
+
+
+def gate_body(function: Function) -> tuple[tuple[ValType, ...], bytes]:
+    """Locals and code of the gate of an imported function: reinterpret, call, and reinterpret back."""
+    out = bytearray()
+    for index, type_ in enumerate(function.type.params):
+        out += local_get(index) + _TO_HOST.get(type_, b"")
+        if type_ is ValType.V128:
+            out += b"\xfd\x1d\x00" + local_get(index) + b"\xfd\x1d\x01"
+    out += call(function.index)
+    first, locals_ = len(function.type.params), _host_values(function.type.results)
+    out += b"".join(local_set(first + i) for i in reversed(range(len(locals_))))
+    local = first
+    for type_ in function.type.results:
+        out += local_get(local) + _FROM_HOST.get(type_, b"")
+        if type_ is ValType.V128:
+            local += 1
+            out += b"\xfd\x12" + local_get(local) + b"\xfd\x1e\x01"
+        local += 1
+    return locals_, bytes(out + b"\x0b")
+
+
+_TO_HOST = {ValType.F32: b"\xbc", ValType.F64: b"\xbd"}
+_FROM_HOST = {ValType.F32: b"\xbe", ValType.F64: b"\xbf"}
+
+
+def zero(type_: ValType) -> tuple[Instruction, ...]:
+    """The constant expression for the default value of a type."""
+    if type_.is_reference:
+        first = Instruction(0, BY_MNEMONIC["ref.null"], (type_,))
+    else:
+        first = Instruction(0, BY_MNEMONIC[f"{type_}.const"], (0,))
+    return first, Instruction(0, _END, ())
+
+
+def mutable_globals(module: Module) -> list[tuple[int, ValType]]:
+    """Index and type of the globals that a transfer of state has to carry: all but the constants."""
+    return [
+        (index, entry.type.type)
+        for index, entry in enumerate(module.globals)
+        if entry.type.mutable or entry.init is None
+    ]
+
+
+def globals_transfer(module: Module, layout: Layout) -> tuple[bytes, bytes]:
+    """Code that saves the mutable globals to the shadow memory, as a record from offset 0, and that loads
+    them."""
+    globals_ = mutable_globals(module)
+    places, _ = abi.offsets((type_ for _, type_ in globals_), 0)
+    save, load = bytearray(), bytearray()
+    for (index, type_), place in zip(globals_, places, strict=True):
+        if type_.is_reference:
+            table = write_unsigned(layout.reference_tables[type_])
+            save += i32_const(place) + global_get(index) + b"\x26" + table
+            load += i32_const(place) + b"\x25" + table + global_set(index)
+        else:
+            save += i32_const(0) + global_get(index) + layout.store(type_, place)
+            load += i32_const(0) + layout.load(type_, place) + global_set(index)
+    return bytes(save + b"\x0b"), bytes(load + b"\x0b")
+
+
+def _any_size(type_: MemoryType) -> MemoryType:
+    return type_._replace(minimum=0)
+
+
+def _open_limits(type_: TableType) -> TableType:
+    """A table type that matches any size that the table may have grown to."""
+    return type_._replace(minimum=0)

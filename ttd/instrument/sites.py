@@ -1,0 +1,154 @@
+"""The sites of a function: every place where it can be frozen, and what a frozen frame consists of there.
+
+May import base, `ttd.wasm` and this package.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from ttd.instrument.liveness import Liveness
+from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
+from ttd.wasm.opcodes import BY_MNEMONIC
+from ttd.wasm.typing import Control, Typing, land, type_function
+
+CALL, CALL_INDIRECT = BY_MNEMONIC["call"], BY_MNEMONIC["call_indirect"]
+RETURN_CALL = BY_MNEMONIC["return_call"]
+LOOP = BY_MNEMONIC["loop"]
+TRY_TABLE = BY_MNEMONIC["try_table"]
+
+
+class SiteKind(enum.Enum):
+    ENTRY = "entry"
+    """The tick at entry; arguments in their locals, nothing executed."""
+    LOOP = "loop"
+    """The tick at a loop header; the loop's parameters are on the operand stack."""
+    CALL = "call"
+    """A call that has not returned; its arguments are off the operand stack, its results not yet on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where a function can be frozen. `number` counts from 0 in each function."""
+
+    function: int
+    number: int
+    kind: SiteKind
+    index: int
+    """Index of the call or loop instruction in the body; -1 at the entry."""
+    pc: int
+    """Of the frame while it is frozen here, as `ttd.state.Frame.pc`."""
+    locals: tuple[int, ...]
+    """Indices of the live locals, ascending."""
+    operands: tuple[ValType, ...]
+    """The operand stack, outermost first."""
+    results: tuple[ValType, ...] = ()
+    """CALL: what the callee will push."""
+
+
+def callee_type(module: Module, instruction: Instruction) -> FuncType:
+    """Type of what a call or call_indirect calls."""
+    index = cast(int, instruction.immediates[0])
+    return module.functions[index].type if instruction.op is CALL else module.types[index]
+
+
+class FunctionPlan:
+    """A ticking function, analysed."""
+
+    def __init__(self, module: Module, function: Function, ticking: frozenset[int], always: int = 0) -> None:
+        """`ticking` are the indices of all functions that tick; `always` locals to keep live."""
+        self.module = module
+        self.function = function
+        self.typing: Typing = type_function(module, function)
+        self.instructions = self.typing.instructions
+        self._ticking = ticking
+        self._always = always
+        self.has_loops = any(i.op is LOOP for i in self.instructions)
+        self.has_tries = any(i.op is TRY_TABLE for i in self.instructions)
+        self.sites: list[Site] = []
+        self.site_at: dict[int, Site] = {}
+        self._find_sites()
+
+    def _find_sites(self) -> None:
+        body = self.function.code
+        first = self._landing(body.start)
+        parameters = tuple(range(len(self.function.type.params)))
+        self._add(SiteKind.ENTRY, -1, first, parameters, ())
+        liveness = Liveness(self.typing, self._always).live
+        for index, instruction in enumerate(self.instructions):
+            if not self.typing.is_reachable(index):
+                continue
+            if instruction.op is LOOP:
+                pc = self._landing(self.instructions[index + 1].offset)
+                self._add(SiteKind.LOOP, index, pc, _bits(liveness[index]), self.typing.operands(index))
+            elif self._may_freeze(instruction):
+                type_ = callee_type(self.module, instruction)
+                below = len(type_.params) + (instruction.op is CALL_INDIRECT)
+                operands = self.typing.operands(index)
+                operands = operands[: len(operands) - below]
+                locals_ = _bits(liveness[index])
+                self._add(SiteKind.CALL, index, instruction.offset, locals_, operands, type_.results)
+
+    def _may_freeze(self, instruction: Instruction) -> bool:
+        """Whether it is a call during which a tick may happen. Host calls do not tick."""
+        if instruction.op is CALL:
+            return instruction.immediates[0] in self._ticking
+        return instruction.op is CALL_INDIRECT
+
+    def _add(
+        self,
+        kind: SiteKind,
+        index: int,
+        pc: int,
+        locals_: tuple[int, ...],
+        operands: tuple[ValType, ...],
+        results: tuple[ValType, ...] = (),
+    ) -> None:
+        site = Site(self.function.index, len(self.sites), kind, index, pc, locals_, operands, results)
+        self.sites.append(site)
+        self.site_at[index] = site
+
+    def _landing(self, offset: int) -> int:
+        """Where a frame at a tick goes on: the next instruction, or the next loop, which ticks before any."""
+        after = land(self.function, offset)
+        for instruction in self.instructions:
+            if instruction.offset >= offset and instruction.op is LOOP:
+                return instruction.offset if after is None or instruction.offset < after else after
+        return after if after is not None else self.function.code.end - 1
+
+    @cached_property
+    def control_opened(self) -> dict[int, Control]:
+        """Each construct by the index of the instruction that opens it."""
+        return {control.opener: control for control in self.typing.controls}
+
+    @cached_property
+    def constructs_with_sites(self) -> frozenset[int]:
+        """Numbers of the controls that contain a site."""
+        found: set[int] = set()
+        for site in self.sites:
+            if site.kind is SiteKind.ENTRY:
+                continue
+            control = self.typing.controls[self.typing.control_of[site.index]]
+            if site.kind is SiteKind.LOOP:
+                found.add(self.control_opened[site.index].number)
+            while control.parent >= 0:
+                found.add(control.number)
+                control = self.typing.controls[control.parent]
+        return frozenset(found)
+
+    def record_types(self, site: Site) -> tuple[ValType, ...]:
+        """Types of the values in the record of a frame frozen at `site`: live locals, then operands."""
+        types = self.function.local_types
+        return tuple(types[i] for i in site.locals) + site.operands
+
+
+def _bits(mask: int) -> tuple[int, ...]:
+    bits = []
+    while mask:
+        low = mask & -mask
+        bits.append(low.bit_length() - 1)
+        mask ^= low
+    return tuple(bits)
