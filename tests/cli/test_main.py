@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -102,13 +104,13 @@ def test_closed_output_ends_quietly() -> None:
     assert (ttd.returncode, err) == (141, b"")
 
 
-def test_terminal_without_unicode_is_no_problem() -> None:
+def test_terminal_without_unicode_is_no_problem(recorded: Callable[[str], Path]) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "ttd.cli.main", "events", "--help"],
+        [sys.executable, "-m", "ttd.cli.main", "replay", recorded("calls"), "-e", "help delete"],
         env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "NAME,\\u2026" in ran.stdout
+    assert "delete, d [NUMBER\\u2026]" in ran.stdout
 
 
 def test_shells_can_complete_commands(
