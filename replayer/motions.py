@@ -118,6 +118,9 @@ class Hunt:
         own = frozenset(probes)
         end = self._session.position if here is None else here
         floor = self._session.begin if floor is None else floor
+        if end <= floor:
+            self._timeline.seek(end)
+            return Landing(end, reached=True)
         while True:
             marks = (self._last_catch(end), self._last_scope(end), floor)
             mark = max(mark for mark in marks if mark is not None)

@@ -1,0 +1,154 @@
+"""Replays against the log: divergence, recordings that end early, interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.replayer.rewriting import rewrite
+from ttd.engine.protocol import TICK_RULE, Goal
+from ttd.errors import DamagedTrace, Divergence, TraceVersionError
+from ttd.events import HostCall, MemoryWrite
+from ttd.replayer.session import Interrupted, Session
+from ttd.store.trace import Trace
+from ttd.types import Ending, EndKind, Position, StopReason
+
+Recorded = Callable[[str], Path]
+
+
+def replay_all(path: Path) -> Session:
+    with Trace.open(path) as trace:
+        session = Session(trace)
+        session.run(Goal())
+        session.close()
+        return session
+
+
+def changed(index: int, **changes: object) -> Callable[[list[HostCall]], list[HostCall]]:
+    """Event number `index` with other attributes."""
+
+    def change(events: list[HostCall]) -> list[HostCall]:
+        events[index] = replace(events[index], **changes)  # type: ignore[arg-type]
+        return events
+
+    return change
+
+
+def test_a_recording_replays_to_its_end(recorded: Recorded) -> None:
+    session = replay_all(recorded("calls"))
+    assert session.ended is not None and session.ended.ending == session.ending
+    assert session.position == session.end
+
+
+def test_other_arguments_are_a_divergence_with_both_sides(recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", changed(1, arguments=(77, 78)))
+    with pytest.raises(Divergence, match=r"\(77, 78\)") as caught:
+        replay_all(path)
+    with Trace.open(recorded("calls")) as trace:
+        assert caught.value.position == trace.event(1).position
+
+
+def test_another_position_is_a_divergence(recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", changed(0, position=Position(3, 3)))
+    with pytest.raises(Divergence, match="at 3:3"):
+        replay_all(path)
+
+
+def test_a_call_that_is_not_in_a_complete_log_is_a_divergence(recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", lambda events: events[:-1])
+    with pytest.raises(Divergence, match="no further host call"):
+        replay_all(path)
+
+
+def test_another_ending_is_a_divergence(recorded: Recorded, tmp_path: Path) -> None:
+    with Trace.open(recorded("calls")) as trace:
+        ending = replace(trace.ending, code=3)
+    path = rewrite(recorded("calls"), tmp_path / "t", ending=ending)
+    with pytest.raises(Divergence, match="exit code 3"):
+        replay_all(path)
+
+
+def test_a_run_that_goes_on_behind_its_end_is_a_divergence(recorded: Recorded, tmp_path: Path) -> None:
+    with Trace.open(recorded("loops")) as trace:
+        ending = replace(trace.ending, position=Position(50, 1))
+    path = rewrite(recorded("loops"), tmp_path / "t", ending=ending)
+    with pytest.raises(Divergence, match="still running"):
+        replay_all(path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [MemoryWrite(0, 1 << 40, b"x"), MemoryWrite(0, -1, b"x"), MemoryWrite(7, 0, b"x")],
+)
+def test_a_log_that_writes_outside_of_memory_is_damaged(write: MemoryWrite, recorded: Recorded) -> None:
+    with Trace.open(recorded("calls")) as trace:
+        session = Session(trace)
+        event = replace(trace.event(0), writes=(write,))
+        trace.event = lambda number: event  # type: ignore[method-assign]
+        with pytest.raises(DamagedTrace, match="event 0"):
+            session.run(Goal())
+        assert session.position == event.position
+        session.close()
+
+
+def test_results_of_the_wrong_number_are_damage(recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", changed(0, results=(1, 2, 3)))
+    with pytest.raises(DamagedTrace, match="3 results"):
+        replay_all(path)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_recording_that_was_broken_off_ends_there(
+    recorded: Recorded, tmp_path: Path, is_finished: bool
+) -> None:
+    ending = Ending(EndKind.INTERRUPTED, Position(120, 3))
+    path = rewrite(
+        recorded("loops"),
+        tmp_path / "t",
+        lambda events: [e for e in events if e.position <= ending.position],
+        lambda snapshots: [],
+        ending,
+        is_finished,
+    )
+    with Trace.open(path) as trace:
+        session = Session(trace)
+        assert not session.complete
+        assert session.run(Goal()).reason is StopReason.END_OF_TRACE
+        assert session.position == session.end == ending.position
+        assert session.run(Goal()).reason is StopReason.END_OF_TRACE
+        session.close()
+
+
+def test_a_log_that_ends_before_the_recording_ends_the_replay(recorded: Recorded, tmp_path: Path) -> None:
+    with Trace.open(recorded("loops")) as trace:
+        ending = Ending(EndKind.INTERRUPTED, trace.ending.position)
+        last = trace.event(trace.event_count - 1)
+    path = rewrite(recorded("loops"), tmp_path / "t", lambda events: events[:-1], lambda s: [], ending)
+    with Trace.open(path) as trace:
+        session = Session(trace)
+        stop = session.run(Goal())
+        assert (stop.reason, stop.position) == (StopReason.END_OF_TRACE, last.position)
+        assert session.end == last.position
+        session.close()
+
+
+def test_another_tick_rule_is_refused(recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", manifest=lambda m: replace(m, tick_rule=TICK_RULE + 1))
+    with Trace.open(path) as trace, pytest.raises(TraceVersionError, match="tick rule"):
+        Session(trace)
+
+
+def test_an_interrupt_stops_a_run_between_slices(recorded: Recorded) -> None:
+    with Trace.open(recorded("loops")) as trace:
+        session = Session(trace)
+        session._slice = 1
+        session.interrupt()
+        with pytest.raises(Interrupted):
+            session.run(Goal())
+        assert session.begin < session.position < session.end
+        session.run(Goal())
+        assert session.position == session.end
+        session.close()
