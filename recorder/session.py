@@ -119,7 +119,7 @@ class _Setup:
 
     def writer(self) -> TraceWriter:
         """A new trace with all that is known beforehand."""
-        sources = _sources(self.module) if self.options.embed_sources else {}
+        sources = _sources(self.module, self.options.program) if self.options.embed_sources else {}
         manifest = _manifest(self.options, self.wasi, self.entries)
         path = self.options.output or reserve(manifest.name)
         try:
@@ -279,10 +279,10 @@ def _make_engine(name: str, program: Program, host: RecordingHost) -> Engine:
     return Interpreter(program, host)
 
 
-def _sources(module: Module) -> dict[str, bytes]:
+def _sources(module: Module, program: Path) -> dict[str, bytes]:
     from ttd.debuginfo import DebugInfo
 
-    return collect_sources(DebugInfo(module).files())
+    return collect_sources(DebugInfo(module).files(), (program.absolute().parent, Path.cwd()))
 
 
 def _manifest(options: RecordOptions, wasi: WasiOptions, entries: Sequence[Entry]) -> Manifest:

@@ -6,7 +6,7 @@ Imports nothing of ttd.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 _SUFFIXES = {
@@ -24,17 +24,32 @@ MAX_TOTAL = 64 << 20
 """Bytes of all sources that are kept."""
 
 
-def collect_sources(paths: Iterable[str]) -> dict[str, bytes]:
-    """The contents of those of `paths` that are source files on this machine, by path as given."""
+def collect_sources(paths: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, bytes]:
+    """The contents of those of `paths` that are source files on this machine, by path as given.
+
+    A module is often built elsewhere (in a container, by another user): a file that is not where `paths`
+    says is looked for in `folders`, by as much of the end of its path as is there.
+    """
     sources: dict[str, bytes] = {}
     total = 0
     for path in paths:
-        data = _read(path)
+        places = _places(path, folders)
+        data = next((data for place in places if (data := _read(place)) is not None), None)
         if data is None or total + len(data) > MAX_TOTAL:
             continue
         sources[path] = data
         total += len(data)
     return sources
+
+
+def _places(path: str, folders: Sequence[Path]) -> Iterator[str]:
+    """Where the file may be: where it says, then in each folder, the longest end of its path first."""
+    yield path
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    for start in range(len(parts)):
+        for folder in folders:
+            if ".." not in parts[start:]:
+                yield str(folder.joinpath(*parts[start:]))
 
 
 def _read(path: str) -> bytes | None:

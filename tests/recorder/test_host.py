@@ -192,3 +192,13 @@ def test_only_source_files_are_kept(tmp_path: Path) -> None:
 def test_a_source_that_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.c")
     assert collect_sources([str(tmp_path / "pipe.c")]) == {}
+
+
+def test_sources_of_a_module_built_elsewhere_are_found_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "main.c").write_text("nearer")
+    (tmp_path / "main.c").write_text("by name alone")
+    (tmp_path / "secret.c").write_text("outside")
+    paths = ["/build/project/src/main.c", "/build/main.c", "/build/gone.c", "/x/../secret.c/../gone.c"]
+    found = collect_sources(paths, (tmp_path,))
+    assert found == {"/build/project/src/main.c": b"nearer", "/build/main.c": b"by name alone"}
