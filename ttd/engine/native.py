@@ -25,13 +25,11 @@ from ttd.instrument.sites import Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasm.model import FuncType, ValType
-from ttd.wasm.opcodes import BY_MNEMONIC
 
 _M64 = (1 << 64) - 1
 _FAR = 1 << 62
 _WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValType.V128: 16}
 """Bytes of a value in a record; it may take more room there."""
-_TABLE_WRITERS = frozenset(BY_MNEMONIC[f"table.{name}"] for name in ("set", "grow", "fill", "copy", "init"))
 
 HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
@@ -338,12 +336,7 @@ class Native:
     def _find_changing_tables(self) -> list[int]:
         """Tables that may differ from what the segments put there: all or none."""
         imported = any(item.kind.name == "TABLE" for item in self.module.imports)
-        writes = imported or any(
-            instruction.op in _TABLE_WRITERS
-            for function in self.module.functions
-            if function.body is not None
-            for instruction in function.body.instructions
-        )
+        writes = imported or self.instrumented.writes_tables
         return list(range(len(self.module.tables))) if writes else []
 
     def _load_table(self, index: int, values: Sequence[Value]) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 from ttd.instrument import abi
@@ -31,6 +32,7 @@ from ttd.instrument.emit import (
     local_set,
     shadow_memarg,
 )
+from ttd.instrument.facts import Facts, Plans
 from ttd.instrument.sites import FunctionPlan
 from ttd.instrument.types import TypeTable
 from ttd.wasm.encode import encode
@@ -61,6 +63,7 @@ from ttd.wasm.ticks import ticks_at_entry
 _VOID = FuncType((), ())
 _REF_FUNC, _END = BY_MNEMONIC["ref.func"], BY_MNEMONIC["end"]
 _THROWING = frozenset(BY_MNEMONIC[name] for name in ("throw", "throw_ref", "try_table"))
+_TABLE_WRITERS = frozenset(BY_MNEMONIC[f"table.{name}"] for name in ("set", "grow", "fill", "copy", "init"))
 
 
 class SegmentHelper(NamedTuple):
@@ -77,20 +80,41 @@ class Instrumented:
     def __init__(self, module: Module, always_live: Callable[[int], int] = lambda function: 0) -> None:
         """`always_live` gives, by function, the mask of locals that debug information needs."""
         self.module = module
-        self.ticking = frozenset(f.index for f in self._own() if ticks_at_entry(f))
-        self.plans = {
-            index: FunctionPlan(module, module.functions[index], self.ticking, always_live(index))
-            for index in sorted(self.ticking)
-        }
-        self.exceptions = bool(module.tags) or any(
-            instruction.op in _THROWING for plan in self.plans.values() for instruction in plan.instructions
-        )
-        self.reference_types = self._reference_types()
+        self._always_live = always_live
+        self.plans = Plans(lambda: self.ticking, self._plan)
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
 
-    def _reference_types(self) -> tuple[ValType, ...]:
+    def _plan(self, index: int) -> FunctionPlan:
+        return FunctionPlan(self.module, self.module.functions[index], self.ticking, self._always_live(index))
+
+    # --- facts: what a look at all of the code tells --------------------------------------------------
+
+    @property
+    def facts(self) -> Facts:
+        """What is worth remembering, for `adopt` in another process."""
+        return Facts(self.ticking, self.exceptions, self.reference_types, self.writes_tables)
+
+    def adopt(self, facts: Facts) -> None:
+        """Take over what another instance has found out about the same module."""
+        self.ticking, self.exceptions, self.reference_types, self.writes_tables = facts
+
+    @cached_property
+    def ticking(self) -> frozenset[int]:
+        """The functions that tick at entry: those that can be frozen."""
+        return frozenset(f.index for f in self._own() if ticks_at_entry(f))
+
+    @cached_property
+    def exceptions(self) -> bool:
+        """Whether there can be exceptions."""
+        return bool(self.module.tags) or any(
+            instruction.op in _THROWING for plan in self.plans.values() for instruction in plan.instructions
+        )
+
+    @cached_property
+    def reference_types(self) -> tuple[ValType, ...]:
+        """The types of references that records and transfers need tables for."""
         types: set[ValType] = set()
         for function in self.module.functions:
             types.update(function.type.params, function.type.results)
@@ -99,6 +123,15 @@ class Instrumented:
                 types.update(plan.record_types(site), site.results)
         types.update(entry.type.type for entry in self.module.globals)
         return tuple(sorted(type_ for type_ in types if type_.is_reference))
+
+    @cached_property
+    def writes_tables(self) -> bool:
+        """Whether the tables may come to differ from what the segments put there."""
+        return any(
+            instruction.op in _TABLE_WRITERS
+            for function in self._own()
+            for instruction in function.code.instructions
+        )
 
     # --- indices ----------------------------------------------------------------------------------
 
@@ -323,7 +356,7 @@ class Instrumented:
 
     def segment_helper(self, instruction: Instruction) -> SegmentHelper:
         """The helper for an instruction on a segment."""
-        return self._helpers[instruction.op.code, instruction.immediates]
+        return self._new_helper(instruction)
 
     def _helper_index(self, instruction: Instruction) -> int:
         """Index in the instrumented module of the helper for an instruction on a segment."""

@@ -1,0 +1,64 @@
+"""What is true of a whole module and takes a look at all of its code: found once, and kept in the cache.
+
+With it, a program that was instrumented before can run without any of its functions being analysed again,
+but for those in which it is frozen.
+
+May import base, `ttd.wasm` and this package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from ttd.instrument.sites import FunctionPlan
+from ttd.wasm.model import ValType
+
+
+class Facts(NamedTuple):
+    """See `module.Instrumented`, which has them as its attributes."""
+
+    ticking: frozenset[int]
+    exceptions: bool
+    reference_types: tuple[ValType, ...]
+    writes_tables: bool
+
+    def to_json(self) -> bytes:
+        return json.dumps(
+            [sorted(self.ticking), self.exceptions, list(self.reference_types), self.writes_tables]
+        ).encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> Facts:
+        """What `to_json` has written; of nothing else (the cache tells its own files from others)."""
+        ticking, exceptions, reference_types, writes_tables = json.loads(data)
+        return Facts(
+            frozenset(ticking), exceptions, tuple(ValType(code) for code in reference_types), writes_tables
+        )
+
+
+class Plans(Mapping[int, FunctionPlan]):
+    """The plans of all ticking functions, by function index; each is made when it is first asked for."""
+
+    def __init__(self, indices: Callable[[], frozenset[int]], make: Callable[[int], FunctionPlan]) -> None:
+        """`indices` gives those of the functions that tick; it is not called before it is needed."""
+        self._indices = indices
+        self._make = make
+        self._made: dict[int, FunctionPlan] = {}
+
+    def __getitem__(self, function: int) -> FunctionPlan:
+        if function not in self._made:
+            if function not in self._indices():
+                raise KeyError(function)
+            self._made[function] = self._make(function)
+        return self._made[function]
+
+    def __contains__(self, function: object) -> bool:
+        return function in self._indices()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted(self._indices()))
+
+    def __len__(self) -> int:
+        return len(self._indices())
