@@ -182,7 +182,7 @@ class Debugger:
             raise UsageError(
                 f"{position} is outside of the recording, which goes from {self.begin} to {self.end}"
             )
-        report = self._motion(lambda hunt: self._go(position, hunt), StopKind.MOVED, reverse=False)
+        report = self._motion(lambda hunt: self._go(position, hunt), is_jump=True)
         if report.reason is StopKind.INTERRUPTED or self.position == position:
             return report
         return replace(report, message=f"There is no {position}: tick {position.tick} has fewer steps.")
@@ -228,7 +228,11 @@ class Debugger:
         report = self._motion(lambda hunt: self._stepper.finish(hunt, frame.entry), StopKind.FINISHED)
         if self._is_alive(frame.entry) or report.reason is StopKind.INTERRUPTED:
             return report
-        value = returned_value(leaving, self._session, self._timeline, self.debug)
+        try:
+            value = returned_value(leaving, self._session, self._timeline, self.debug)
+        except Interrupted:
+            value = None
+            self._timeline.seek(report.where.position)
         return replace(report, returned=value)
 
     def until(self, spec: str | None = None, reverse: bool = False) -> StopReport:
@@ -455,16 +459,24 @@ class Debugger:
         return Hunt(self._session, self._timeline, self._table, self.debug)
 
     def _motion(
-        self, run: Callable[[Hunt], Landing], aim: StopKind = StopKind.MOVED, reverse: bool = False
+        self,
+        run: Callable[[Hunt], Landing],
+        aim: StopKind = StopKind.MOVED,
+        reverse: bool = False,
+        is_jump: bool = False,
     ) -> StopReport:
-        """Do one motion and report it. Interrupted or failed on the way back, it ends where it began."""
+        """Do one motion and report it.
+
+        Interrupted or failed on the way back it ends where it began, on the way forward not before that;
+        a jump just ends where it is.
+        """
         self._session.clear_interrupt()
         origin, hunt = self.position, self._hunt()
         self._stopped_at, self._inspector.selected = (), 0
         try:
             landing = run(hunt)
         except Interrupted:
-            if reverse:
+            if reverse or (self.position < origin and not is_jump):
                 self._timeline.seek(origin)
             return self._reporter.interrupted(hunt)
         except TtdError:

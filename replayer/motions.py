@@ -98,6 +98,9 @@ class Hunt:
     def forward(self, probes: Sequence[Probe] = (), until: Position | None = None) -> Landing:
         """Go to the next stop behind here. May raise `session.Interrupted` somewhere on the way."""
         own = frozenset(probes)
+        if self._session.position >= self._session.end:
+            self._timeline.seek(self._session.position)
+            return Landing(self._session.position, at_end=True)
         while True:
             here = self._session.position
             marks = [self._next_catch(here), self._next_scope(here), until]

@@ -105,12 +105,10 @@ class Reporter:
                 return reason, end
         if landing.triggers:
             return StopKind.SCOPE, end
-        if landing.own:
-            return aim, end
         if landing.at_end and not reverse:
             is_known = ending.kind in (EndKind.EXIT, EndKind.TRAP)
             return (StopKind.ENDED if is_known else StopKind.END_OF_TRACE), end
-        if reverse and landing.position <= self._session.begin:
+        if not landing.own and reverse and landing.position <= self._session.begin:
             return StopKind.BEGIN, BEGIN_MESSAGE
         return aim, end
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from ttd.engine.protocol import (
     TICK_RULE,
@@ -85,6 +85,16 @@ def interpreter(program: Program, host: Host) -> Engine:
     return Interpreter(program, host)
 
 
+@runtime_checkable
+class Positioned(Protocol):
+    """What an engine may offer besides: the position without all frames, of which there may be thousands."""
+
+    @property
+    def position(self) -> Position:
+        """As `Engine.state.position`."""
+        ...
+
+
 class Session:
     """An engine that replays `trace`, from its begin on. `close` frees it."""
 
@@ -94,6 +104,7 @@ class Session:
         self.ending: Ending = trace.ending
         self.host = ReplayHost(trace, self.program.module)
         self.engine = (factory or interpreter)(self.program, self.host)
+        self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
         self._slice = FIRST_SLICE
@@ -116,7 +127,8 @@ class Session:
     @property
     def position(self) -> Position:
         """Where the machine stands."""
-        return self.engine.state.position
+        source = self._positioned
+        return self.engine.state.position if source is None else source.position
 
     @property
     def end(self) -> Position:

@@ -32,6 +32,9 @@ NEAR = 2_000
 APPROACH = (4096, 256, 16)
 """Ticks before the goal of a long way at which snapshots are kept, for the steps back that may follow."""
 
+CHEAP = 0.05
+"""Seconds that a snapshot may cost to be taken at each of those places; else only the middle one is."""
+
 SNAPSHOT_SHARE = 0.1
 """Share of the running time that taking in-memory snapshots may cost."""
 
@@ -103,7 +106,8 @@ class Timeline:
             self._restore_before(target)
         for ticks in APPROACH:
             way = Position(max(target.tick - ticks, 0), 0)
-            if way.tick - self.position.tick > ticks:
+            is_worth_it = self._capture_cost < CHEAP or ticks == APPROACH[1]
+            if is_worth_it and way.tick - self.position.tick > ticks:
                 self._run_to(way)
                 self._capture()
         self._run_to(target)

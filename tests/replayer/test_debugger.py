@@ -103,14 +103,18 @@ def test_a_step_that_there_is_not_leads_to_the_next_position(debug: Debug) -> No
 
 
 @pytest.mark.parametrize("motion", ["stepi", "step", "next", "until", "continue_"])
-def test_motions_at_either_end_stay_and_say_so(debug: Debug, motion: str) -> None:
-    debugger = debug("calls")
+@pytest.mark.parametrize("guest_name", ["calls", "trap"])
+def test_motions_at_either_end_stay_and_say_so(debug: Debug, guest_name: str, motion: str) -> None:
+    debugger = debug(guest_name)
     report = getattr(debugger, motion)(reverse=True)
     assert (report.reason, report.where.position) == (StopKind.BEGIN, debugger.begin)
     assert "begin" in report.message
     debugger.goto(ToEnd())
+    if debugger.frame_count:
+        debugger.break_()
     report = getattr(debugger, motion)()
     assert (report.reason, report.where.position) == (StopKind.ENDED, debugger.end)
+    assert report.ending == debugger.ending
 
 
 def test_a_trap_ends_the_run_with_all_frames(debug: Debug, guest: Guests) -> None:

@@ -175,6 +175,16 @@ def test_a_catchpoint_with_names_stops_at_their_calls_only(debug: Debug) -> None
     assert backward(debugger) == expected
 
 
+def test_ignored_calls_pass_in_either_direction(debug: Debug) -> None:
+    debugger = debug("calls")
+    catch = debugger.catch("call")
+    debugger.ignore(catch.number, 2)
+    expected = [event.position for event in debugger.trace.events()]
+    assert forward(debugger) == expected[2:]
+    debugger.ignore(catch.number, 1)
+    assert backward(debugger) == expected[:-1]
+
+
 def test_conditions_choose_the_same_hits_both_ways(debug: Debug, runs: Runs) -> None:
     debugger, run = debug("loops"), runs("loops")
     (place,) = debugger.break_("cell", condition="row == 3 && column % 2 == 1").places

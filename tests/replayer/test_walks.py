@@ -171,7 +171,7 @@ def test_random_walks(
         run_state_machine_as_test(
             GuestWalk,
             settings=settings(
-                max_examples=8,
+                max_examples=6,
                 stateful_step_count=25,
                 phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking these takes minutes
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
