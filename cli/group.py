@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-COMMANDS = ("record", "replay", "ls", "info", "events", "verify", "dis", "repair")
+COMMANDS = ("record", "replay", "ls", "info", "events", "verify", "dis", "repair", "cache")
 """Every command, in the order in which `ttd --help` lists them."""
 
 

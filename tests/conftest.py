@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from tests.support import Guests, shared_folder
 # chosen for the place, which on a CI server means the same examples every time.
 settings.register_profile("ttd", settings.default, deadline=None)
 settings.load_profile("ttd")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache() -> Iterator[None]:
+    """Tests neither use nor fill the user's cache of compiled programs, in this process and in others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TTD_CACHE_DIR", "")
+        yield
 
 
 @pytest.fixture(scope="session")

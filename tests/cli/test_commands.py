@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from tests.cli import golden
 from tests.cli.conftest import Ran
 from tests.support import Guests
 from ttd.cli import main
+from ttd.engine.cache import Cache, program_key
 from ttd.replayer.verify import VerifyReport
 from ttd.types import Ending, EndKind, Position
 
@@ -332,3 +334,43 @@ def test_ttd_runs_as_a_program(tmp_path: Path) -> None:
     ran = subprocess.run([script, "ls"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert main.run(["--version"]) == 0
+
+
+# --- cache ----------------------------------------------------------------------------------------------
+
+
+def filled(tmp_path: Path) -> Cache:
+    """The cache of the test, with two parts of one program."""
+    cache = Cache(tmp_path / "cache", tmp_path / "state" / "ttd")
+    key = program_key(b"module")
+    cache.put(key, "main", b"native code")
+    cache.put(key, "thaw-0-0", b"more of it")
+    return cache
+
+
+def test_cache_shows_what_is_there(ttd: Ttd, tmp_path: Path) -> None:
+    empty = ttd("cache")
+    assert empty.code == 0 and re.search(r"Programs +0\n", empty.out)
+    filled(tmp_path)
+    ran = ttd("cache")
+    assert str(tmp_path / "cache") in ran.out
+    assert re.search(rf"\n{hashlib.sha256(b'module').hexdigest()[:16]} .* 2  \d{{4}}-", ran.out)
+    shown = json.loads(ttd("cache", "--json").out)
+    assert shown["size"] == sum(path.stat().st_size for path in (tmp_path / "cache").iterdir())
+    assert [program["parts"] for program in shown["programs"]] == [2]
+
+
+def test_cache_can_be_cleared(ttd: Ttd, tmp_path: Path) -> None:
+    cache = filled(tmp_path)
+    assert ttd("cache", "--clear").out.startswith("Removed ")
+    assert cache.programs() == []
+    assert json.loads(ttd("cache", "--clear", "--json").out)["freed"] == 0
+
+
+def test_cache_says_why_there_is_none(ttd: Ttd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    ran = ttd("cache")
+    assert ran.code == 1 and "writable to you only" in ran.error
+    monkeypatch.setenv("TTD_CACHE_DIR", "")
+    assert "TTD_CACHE_DIR is empty" in ttd("cache", "--clear").error

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 import wasmtime
 
+from ttd.engine.cache import user_cache
 from ttd.engine.native import Compiled, Native, new_engine
 from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Program, Stop
 from ttd.engine.stores import new_store
@@ -60,7 +61,7 @@ class CompiledEngine:
         self._host = host
         self._near = near
         self._replaying = replaying
-        self._compiled = Compiled(new_engine(), Instrumented(program.module))
+        self._compiled = Compiled(new_engine(), Instrumented(program.module), user_cache())
         self._store = self._new_store()
         self._exact = Interpreter(program, host, imports)
         self._move_memories()

@@ -3,11 +3,13 @@
 `Native` knows frames, values and ticks as the rest of ttd does, and how they lie in the shadow memory and the
 injected globals. It decides nothing: that is `compiled`'s.
 
-May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engine.memory` and wasmtime.
+May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engine.memory`,
+`ttd.engine.cache` and wasmtime.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +18,12 @@ from typing import cast
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from ttd.engine.cache import Cache, program_key
 from ttd.engine.memory import LinearMemory
 from ttd.errors import InternalError, check
 from ttd.instrument import abi
 from ttd.instrument.continuation import continuation, entry
+from ttd.instrument.facts import Facts
 from ttd.instrument.module import Instrumented, host_type, mutable_globals
 from ttd.instrument.sites import Site
 from ttd.state import Frame, State
@@ -51,27 +55,57 @@ def new_engine() -> wasmtime.Engine:
 
 
 class Compiled:
-    """An instrumented module and the continuations made of it so far, compiled: shared by instances."""
+    """An instrumented module and the continuations made of it so far, compiled: shared by instances.
 
-    def __init__(self, engine: wasmtime.Engine, instrumented: Instrumented) -> None:
+    What is in `cache` is not compiled, and what is compiled goes into it.
+    """
+
+    def __init__(
+        self, engine: wasmtime.Engine, instrumented: Instrumented, cache: Cache | None = None
+    ) -> None:
         self.engine = engine
         self.instrumented = instrumented
-        self.main = wasmtime.Module(engine, instrumented.encode())
+        self._cache = cache
+        self._key = program_key(instrumented.module.data, instrumented.variant) if cache is not None else ""
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
+        self._share_facts()
+        self.main = self._module("main", instrumented.encode)
+
+    def _share_facts(self) -> None:
+        if self._cache is None:
+            return
+        stored = self._cache.get(self._key, "facts")
+        if stored is not None:
+            self.instrumented.adopt(Facts.from_json(stored))
+        else:
+            self._cache.put(self._key, "facts", self.instrumented.facts.to_json())
 
     def thaw(self, site: Site) -> wasmtime.Module:
         """The continuation of a site."""
-        key = site.function, site.number
-        if key not in self._continuations:
-            self._continuations[key] = wasmtime.Module(self.engine, continuation(self.instrumented, site))
-        return self._continuations[key]
+        return self._entrance(
+            site.function, site.number, "thaw", lambda: continuation(self.instrumented, site)
+        )
 
     def enter(self, function: int) -> wasmtime.Module:
         """What calls a function from outside."""
-        key = function, -1
+        return self._entrance(function, -1, "enter", lambda: entry(self.instrumented, function))
+
+    def _entrance(self, function: int, site: int, kind: str, make: Callable[[], bytes]) -> wasmtime.Module:
+        key = function, site
         if key not in self._continuations:
-            self._continuations[key] = wasmtime.Module(self.engine, entry(self.instrumented, function))
+            self._continuations[key] = self._module(f"{kind}-{function}-{abs(site)}", make)
         return self._continuations[key]
+
+    def _module(self, part: str, make: Callable[[], bytes]) -> wasmtime.Module:
+        """A part of the program, from the cache or compiled."""
+        stored = self._cache.get(self._key, part) if self._cache is not None else None
+        if stored is not None:
+            with contextlib.suppress(wasmtime.WasmtimeError):  # it may be of another processor
+                return wasmtime.Module.deserialize(self.engine, stored)
+        module = wasmtime.Module(self.engine, make())
+        if self._cache is not None:
+            self._cache.put(self._key, part, bytes(module.serialize()))
+        return module
 
 
 class Native:

@@ -80,6 +80,9 @@ class Instrumented:
     def __init__(self, module: Module, always_live: Callable[[int], int] = lambda function: 0) -> None:
         """`always_live` gives, by function, the mask of locals that debug information needs."""
         self.module = module
+        self.variant = ""
+        """Names all choices that the emitted code depends on, besides the module; part of its key in the
+        cache (`ttd.engine.cache`)."""
         self._always_live = always_live
         self.plans = Plans(lambda: self.ticking, self._plan)
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
