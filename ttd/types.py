@@ -15,15 +15,16 @@ from typing import TypeAlias
 class Position:
     """A moment of a run: `step` instructions have completed since tick number `tick`.
 
-    Positions are totally ordered and written ``tick:step``. Both numbers start at 0. The machine rests
-    at every tick and before every instruction, and at each of those moments has exactly one position.
+    Positions are totally ordered and written ``tick:step`` (``tick:?`` with `UNKNOWN_STEP`). Both numbers
+    start at 0. The machine rests at every tick and before every instruction, and at each of those moments
+    has exactly one position.
     """
 
     tick: int
     step: int = 0
 
     def __str__(self) -> str:
-        return f"{self.tick}:{self.step}"
+        return f"{self.tick}:{self.step if self.is_exact else '?'}"
 
     @property
     def is_exact(self) -> bool:

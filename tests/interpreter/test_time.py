@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, positions_of, text_of
-from tests.interpreter.rig import Rest, all_rests, machine, rest_of
+from tests.interpreter.rig import Rest, RuleHost, all_rests, machine, rest_of
 from ttd.engine.protocol import Goal
 from ttd.interpreter import Interpreter
+from ttd.state import Snapshot
 from ttd.types import EndKind, Position, StopReason
 
 SLOW_IS_FINE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -181,3 +182,26 @@ def test_after_the_end_the_same_stop_comes_again() -> None:
     assert engine.run(Goal()) == stop
     assert engine.step() == stop
     assert engine.state.frames == []
+
+
+def test_a_run_can_stop_before_any_host_call() -> None:
+    host = RuleHost({"f": lambda arguments, memories: (arguments[0] + 1,)})
+    engine = machine(
+        """(module (import "env" "f" (func $f (param i32) (result i32))) (table funcref (elem $f))
+          (func (export "main") (result i32) (local i32)
+            (loop (local.set 0 (call $f (local.get 0)))
+                  (local.set 0 (call_indirect (param i32) (result i32) (local.get 0) (i32.const 0)))
+                  (br_if 0 (i32.lt_u (local.get 0) (i32.const 6))))
+            (return_call $f (local.get 0))))""",
+        host=host,
+    )
+    begin = Snapshot.capture(engine.state)
+    engine.run(Goal())
+    places = [position for _, _, _, position in host.calls]
+    assert len(places) == 7
+    engine.restore(begin)
+    for number, place in enumerate(places):
+        for _ in range(2):  # going on from there to there does nothing
+            stop = engine.run(Goal(event=number))
+            assert (stop.reason, stop.position, engine.state.next_event) == (StopReason.LIMIT, place, number)
+    assert engine.run(Goal(event=7)).reason is StopReason.ENDED

@@ -179,6 +179,9 @@ class Goal:
     remember
         False: stop at the first hit. True: run on to `until` and report the last hit: what running
         backward needs.
+    event
+        Stop before host call number `event` is made, too. Nobody knows how far away that is, so an engine may
+        go there in its smallest steps: bring it to the tick of the event first.
     accept
         Called at a code or frame hit while the machine rests there, so `Engine.state` may be read; the
         hit counts only if it returns True. Watch hits are offered too, after the write was made.
@@ -189,6 +192,7 @@ class Goal:
     after: Position | None = None
     remember: bool = False
     accept: Callable[[Hit], bool] | None = None
+    event: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

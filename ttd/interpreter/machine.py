@@ -77,6 +77,10 @@ class _Ended(Exception):
         self.ending = ending
 
 
+class _Awaited(Exception):
+    """The host call that the goal names comes next; the machine stands before it."""
+
+
 class Interpreter:
     """An engine for one program (`engine.protocol.Engine`). Single-threaded; `close` it after use."""
 
@@ -334,6 +338,8 @@ class Interpreter:
             self._ending = ended.ending
         except EndOfLog:
             return Stop(StopReason.END_OF_TRACE, self.position, tuple(watcher.hits))
+        except _Awaited:
+            return Stop(StopReason.LIMIT, self.position, tuple(watcher.hits))
         position = self._ending.position
         if watcher.hits and not watcher.goal.remember:
             return Stop(StopReason.PROBE, position, tuple(watcher.hits))
@@ -388,6 +394,7 @@ class Interpreter:
                 self._frames.append(activation)
                 self._watcher.patch_frame(activation)
                 return
+            self._await_event()
             results, _ = self._ask_host(invocation.function, invocation.arguments)
             self._results[self._invocation] = results
             self._next_event += 1
@@ -420,6 +427,7 @@ class Interpreter:
     def _call_host(self, function: int, site: Site) -> int:
         """Perform the call of an import at `site`: the entry to go on with."""
         active, base = self._frames[-1], site.base
+        self._await_event()
         results, hits = self._ask_host(function, self._arguments(function, site))
         try:
             self._take(hits)
@@ -431,6 +439,10 @@ class Interpreter:
             base = active.code.locals
         active.registers[base : base + len(results)] = cast(Registers, results)
         return ~(END | active.code.end) if site.is_tail else site.resume
+
+    def _await_event(self) -> None:
+        if self._next_event == self._watcher.goal.event:
+            raise _Awaited
 
     def _arguments(self, function: int, site: Site) -> tuple[Value, ...]:
         count = len(self._module.functions[function].type.params)
