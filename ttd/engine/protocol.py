@@ -54,6 +54,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Exhaustion:
+    """Where a recorded run used up its stack: at the first call at tick `tick` behind `events` host calls.
+
+    How deep a native stack reaches nobody can tell beforehand, nor how often an engine began with a fresh
+    one; so a replay does not find out anew, it is told.
+    """
+
+    tick: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """What is run: a module, the invocations made of it in order, and its limits.
 
@@ -64,6 +76,8 @@ class Program:
     module: Module
     invocations: tuple[Invocation, ...]
     limits: Limits = field(default_factory=Limits)
+    exhaustion: Exhaustion | None = None
+    """Where a call traps with *call stack exhausted*, besides where the limits say so."""
 
 
 class HostExit(Exception):

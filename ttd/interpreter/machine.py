@@ -24,6 +24,7 @@ from typing import cast
 from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import (
     EndOfLog,
+    Exhaustion,
     Goal,
     Hit,
     Host,
@@ -91,6 +92,7 @@ class Interpreter:
         """
         self._module = program.module
         self._limits = program.limits
+        self._exhaustion = program.exhaustion or Exhaustion(_FAR, 0)
         self._host = host
         self._instance = Instance(program.module, program.limits, imports)
         self._numerics = Numerics()
@@ -117,6 +119,11 @@ class Interpreter:
     @property
     def position(self) -> Position:
         return Position(self._tick, self._step)
+
+    @property
+    def invocations(self) -> Sequence[Invocation]:
+        """The invocations of the program, and those that `begin` has added."""
+        return self._invocations
 
     @property
     def memories(self) -> Sequence[LinearMemory]:
@@ -219,7 +226,7 @@ class Interpreter:
         if not self._frames:
             self._enter_invocation()
         frames, codes, depth_limit = self._frames, self._codes, self._limits.call_depth
-        watcher, stop_tick = self._watcher, self._stop_tick
+        watcher, stop_tick, last_tick = self._watcher, self._stop_tick, self._exhaustion.tick
         followed = watcher.follows_frames
         active = frames[-1]
         code, ops, r = active.code, active.ops, active.registers
@@ -254,6 +261,8 @@ class Interpreter:
                         if function is None and site.select is not None:
                             function = site.select(r)
                         callee = None if function is None else codes[function] or self._code(function)
+                        if tick >= last_tick and function is not None:
+                            self._check_stack()
                         if callee is None:
                             self._tick, self._step, self._index = tick, step, i
                             i = self._throw(site) if function is None else self._call_host(function, site)
@@ -439,6 +448,11 @@ class Interpreter:
             base = active.code.locals
         active.registers[base : base + len(results)] = cast(Registers, results)
         return ~(END | active.code.end) if site.is_tail else site.resume
+
+    def _check_stack(self) -> None:
+        """Trap at a call that is said to have used up the stack."""
+        if self._next_event >= self._exhaustion.events:
+            raise Trapped(TrapKind.STACK_EXHAUSTED)
 
     def _await_event(self) -> None:
         if self._next_event == self._watcher.goal.event:
