@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from tests.spec.engines import ENGINES
+from tests.spec.engines import ENGINES, STRESSED
 from tests.spec.suite import run_suite
 from tests.spec.table import RESULTS, table
 from tests.support import shared_folder
@@ -21,7 +21,7 @@ def main() -> int:
         prog="python -m tests.spec", description="Run the WebAssembly core test suite."
     )
     parser.add_argument("scripts", nargs="*", help="only scripts whose names contain one of these")
-    parser.add_argument("--engine", choices=sorted(ENGINES), default="interpreter")
+    parser.add_argument("--engine", choices=sorted(ENGINES | STRESSED), default="interpreter")
     parser.add_argument("--bless", action="store_true", help="record the outcome as the expected one")
     options = parser.parse_args()
     if options.bless and options.scripts:
@@ -31,7 +31,7 @@ def main() -> int:
         parser.error(f"there is no core test suite in {suite}")
     start = time.monotonic()
     reports = []
-    for report in run_suite(suite, ENGINES[options.engine], options.scripts):
+    for report in run_suite(suite, (ENGINES | STRESSED)[options.engine], options.scripts):
         reports.append(report)
         for failure in report.failures:
             print(failure, flush=True)

@@ -25,9 +25,9 @@ import wasmtime
 
 from ttd.engine.cache import user_cache
 from ttd.engine.native import Compiled, Native, new_engine
-from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Program, Stop
+from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Limits, Program, Stop
 from ttd.engine.stores import new_store
-from ttd.errors import check, unreachable
+from ttd.errors import TtdError, unreachable
 from ttd.instrument import abi
 from ttd.instrument.module import Instrumented
 from ttd.instrument.sites import Site, SiteKind
@@ -51,47 +51,57 @@ class CompiledEngine:
         imports: Imports | None = None,
         near: int = NEAR,
         replaying: bool = True,
+        store: wasmtime.Store | None = None,
     ) -> None:
         """Instrument, compile and instantiate; go to the first rest.
 
         `near` is how many ticks ahead is not worth leaving the interpreter. `replaying` tells that the
-        host can be asked again, so that the engine may go back to find the exact end of a run.
+        host can be asked again, so that the engine may go back to find the exact end of a run. `store` is one
+        made by `new_store`, for programs that share memories; such an engine is not restored.
         """
         self._program = program
         self._host = host
         self._near = near
         self._replaying = replaying
-        self._compiled = Compiled(new_engine(), Instrumented(program.module), user_cache())
-        self._store = self._new_store()
+        engine = store.engine if store is not None else new_engine()
+        self._compiled = Compiled(engine, Instrumented(program.module), user_cache())
+        self._store = store or self._new_store()
         self._exact = Interpreter(program, host, imports)
         self._move_memories()
         self._native = self._instantiate()
         self._sites = _SiteIndex(self._compiled.instrumented)
         self._base: Snapshot | None = Snapshot.capture(self._exact.state) if replaying else None
         self._ending: Ending | None = None
+        self._last_tick = program.exhaustion.tick if program.exhaustion is not None else _FAR
 
     def _new_store(self) -> wasmtime.Store:
-        store = new_store(self._compiled.engine)
-        store.set_limits(instances=10_000_000, tables=10_000_000, memories=10_000_000)
-        return store
+        return program_store(self._compiled.engine, self._program.limits)
 
     def _move_memories(self) -> None:
         """Bring the memories, which the interpreter has made, to where the instrumented program can import
         them."""
         for memory in self._exact.memories:
+            if memory.store is self._store:
+                continue
             contents = bytes(memory.view())
             memory.renew(self._store)
             memory.resize(len(contents) // WASM_PAGE)
             memory.view()[:] = contents
 
     def _instantiate(self) -> Native:
-        return Native(self._compiled, self._store, self._exact.memories, self._call_host)
+        exact = self._exact
+        return Native(self._compiled, self._store, exact.memories, exact.state.globals, self._call_host)
 
     def close(self) -> None:
         """Free what is native."""
         self._exact.close()
 
     # --- engine protocol --------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Position:
+        """Where the machine stands; `state` has it too, but takes longer."""
+        return self._exact.position
 
     @property
     def state(self) -> State:
@@ -119,6 +129,15 @@ class CompiledEngine:
             memory.renew(self._store)
         self._native = self._instantiate()
 
+    def begin(self, invocation: Invocation) -> None:
+        """Make one more invocation the one under way, whatever became of the last one; see
+        `Interpreter.begin`."""
+        exact, state = self._exact, self._exact.state
+        if not state.position.is_exact:
+            exact.resume(Position(state.position.tick), [], state.next_event, state.invocation)
+        exact.begin(invocation)
+        self._ending = None
+
     def step(self) -> Stop:
         """Go to the next rest."""
         return self._exact.step()
@@ -127,8 +146,8 @@ class CompiledEngine:
         """Run until the goal is reached, a probe hits, or the run ends."""
         if self._ending is not None:
             return Stop(StopReason.ENDED, self._ending.position, ending=self._ending)
-        tick = goal.until.tick if goal.until is not None else _FAR
-        if goal.probes or tick - self._exact.position.tick <= self._near:
+        tick = min(goal.until.tick if goal.until is not None else _FAR, self._last_tick)
+        if goal.probes or goal.event is not None or tick - self._exact.position.tick <= self._near:
             return self._exact.run(goal)
         return self._run_far(tick) or self._exact.run(goal)
 
@@ -136,51 +155,67 @@ class CompiledEngine:
 
     def _run_far(self, tick: int) -> Stop | None:
         """Go to tick number `tick`, or to the end if that comes first; None if the interpreter can go on."""
-        now = self._exact.position
-        stop = self._to_a_tick(now)
-        if stop is not None:
-            return stop
         state = self._exact.state
+        while not self._sites.can_go_on(state.frames, state.position):
+            stop = self._exact.run(Goal(until=Position(state.position.tick + 1)))
+            if stop.reason is not StopReason.LIMIT:
+                return stop
+            state = self._exact.state
+        if state.position.tick >= tick:
+            return None
         native = self._native
         native.load(state)
-        native.set_clock(state.position.tick, tick)
-        stack = _Stack(native, self._sites, state.frames, self._program.invocations, state.invocation)
+        stack = _Stack(native, self._sites, state.frames, self._exact.invocations, state.invocation)
+        native.set_clock(stack.first_tick(state.position), tick)
         self._next_event = state.next_event
         try:
-            done = stack.run()
+            done = stack.run(state.position)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=_trap(error)))
+            trap = _trap(error)
+            if trap.kind is TrapKind.STACK_EXHAUSTED and self._base is not None:
+                return self._unwind(tick)
+            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=trap), stack.invocation)
         except HostExit as exit_:
-            return self._lost(Ending(EndKind.EXIT, self._unknown(), code=exit_.code))
+            return self._lost(Ending(EndKind.EXIT, self._unknown(), code=exit_.code), stack.invocation)
         except HostTrap as error:
-            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=Trap(TrapKind.HOST, str(error))))
-        except EndOfLog:
+            trap = Trap(TrapKind.HOST, str(error))
+            return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=trap), stack.invocation)
+        except (EndOfLog, TtdError):
+            if self._base is None:
+                raise
             return self._recover() or self._exact.run(Goal())
-        native.save(state)
         if done is not None:
-            ending = Ending(EndKind.EXIT, self._unknown(), results=done)
-            self._exact.resume(self._unknown(), [], self._next_event, len(self._program.invocations))
-            return self._lost(ending)
+            return self._lost(Ending(EndKind.EXIT, self._unknown(), results=done), stack.invocation)
+        native.save(state)
         self._exact.resume(Position(tick), stack.waiting, self._next_event, stack.invocation)
         return None
-
-    def _to_a_tick(self, now: Position) -> Stop | None:
-        """Let the interpreter go on to where frames can be thawed, if they cannot be here."""
-        state = self._exact.state
-        if now.step == 0 and state.frames and self._sites.thawable(state.frames):
-            return None
-        stop = self._exact.run(Goal(until=Position(now.tick + 1)))
-        return None if stop.reason is StopReason.LIMIT else stop
 
     def _unknown(self) -> Position:
         return Position(self._native.tick, UNKNOWN_STEP)
 
-    def _lost(self, ending: Ending) -> Stop:
+    def _lost(self, ending: Ending, invocation: int) -> Stop:
         """The run has ended in the instrumented program: go there again exactly, if that is possible."""
         if self._base is not None:
             return self._recover() or self._exact.run(Goal())
+        native, state = self._native, self._exact.state
+        native.clean_up()
+        native.save(state)
+        self._exact.resume(ending.position, [], self._next_event, invocation)
         self._ending = ending
         return Stop(StopReason.ENDED, ending.position, ending=ending)
+
+    def _unwind(self, tick: int) -> Stop | None:
+        """Go on to `tick` with a fresh native stack, the old one being full.
+
+        A replay is told where the stack was used up (`Program.exhaustion`), and that is not here: other parts
+        of the recorded run were frozen, and so had less on the native stack.
+        """
+        full = self._native.tick
+        stop = self._recover() or self._exact.run(Goal(until=Position(full + 1)))
+        if stop.reason is not StopReason.LIMIT:
+            return stop
+        self._base = Snapshot.capture(self._exact.state, self._base)
+        return self._run_far(tick) if self.position.tick < tick else None
 
     def _recover(self) -> Stop | None:
         """Go to the last tick before the frames were lost, from the last snapshot."""
@@ -198,6 +233,15 @@ class CompiledEngine:
         results = self._host.call(function, arguments, position, self._exact.memories)
         self._next_event += 1
         return results
+
+
+def program_store(engine: wasmtime.Engine, limits: Limits) -> wasmtime.Store:
+    """A store for instances of instrumented programs. Continuations are instances too: there are many."""
+    store = new_store(engine)
+    store.set_limits(
+        table_elements=limits.table_elements, instances=10_000_000, tables=10_000_000, memories=10_000_000
+    )
+    return store
 
 
 class _SiteIndex:
@@ -218,16 +262,35 @@ class _SiteIndex:
         self._prepare(frame.function)
         return self._calls[frame.function][frame.pc]
 
-    def thawable(self, frames: Sequence[Frame]) -> bool:
-        return frames[-1].function in self._instrumented.plans and self.tick(frames[-1]) is not None
+    def can_go_on(self, frames: Sequence[Frame], position: Position) -> bool:
+        """Whether compiled code can take over these frames: the innermost one was just entered or is at a
+        tick, and the one around it waits at a site."""
+        if not frames or (len(frames) > 1 and not self._waits(frames[-2])):
+            return False
+        return self.is_fresh(frames[-1], position) or (position.step == 0 and self._ticked(frames[-1]))
+
+    def is_fresh(self, frame: Frame, position: Position) -> bool:
+        """Whether nothing has been executed in the innermost frame, so that its function can be called."""
+        return frame.entry == position
+
+    def ticks(self, function: int) -> bool:
+        """Whether entering `function` is a tick."""
+        return function in self._instrumented.plans
+
+    def _waits(self, frame: Frame) -> bool:
+        self._prepare(frame.function)
+        return frame.pc in self._calls[frame.function]
+
+    def _ticked(self, frame: Frame) -> bool:
+        return self.ticks(frame.function) and self.tick(frame) is not None
 
     def _prepare(self, function: int) -> None:
+        """Several loops may come to rest at one instruction. Which of them is thawed makes no difference:
+        between each and the instruction nothing is done."""
         if function in self._ticks:
             return
         sites = self._instrumented.plans[function].sites
-        ticks = [site for site in sites if site.kind is not SiteKind.CALL]
-        self._ticks[function] = {site.pc: site for site in ticks}
-        check(len(self._ticks[function]) == len(ticks), "two ticks lead to the same instruction")
+        self._ticks[function] = {site.pc: site for site in sites if site.kind is SiteKind.LOOP}
         self._calls[function] = {site.pc: site for site in sites if site.kind is SiteKind.CALL}
 
 
@@ -249,13 +312,23 @@ class _Stack:
         self._invocations = invocations
         self.invocation = invocation
 
-    def run(self) -> tuple[Value, ...] | None:
+    def first_tick(self, position: Position) -> int:
+        """What the clock is to show before `run`: a function that is called ticks by itself."""
+        frame = self.waiting[-1]
+        entering = self._sites.is_fresh(frame, position) and self._sites.ticks(frame.function)
+        return position.tick - entering
+
+    def run(self, position: Position) -> tuple[Value, ...] | None:
         """Run until the clock's limit (None), or until the last invocation has returned: its results."""
         native = self._native
         frame = self.waiting.pop()
-        site = self._sites.tick(frame) or unreachable("a frame that cannot be thawed")
-        types = native.module.functions[frame.function].type.results
-        status = native.thaw(site, frame, (), False)
+        type_ = native.module.functions[frame.function].type
+        types = type_.results
+        if self._sites.is_fresh(frame, position):
+            status = native.enter(frame.function, frame.locals[: len(type_.params)])
+        else:
+            site = self._sites.tick(frame) or unreachable("a frame that cannot be thawed")
+            status = native.thaw(site, frame, (), False)
         while status != abi.FROZEN:
             results = native.results(types) if status == abi.RETURNED else []
             if self.waiting:

@@ -61,8 +61,8 @@ class LinearMemory:
         self._allocate(type_.minimum, store or memory_store())
 
     def _allocate(self, pages: int, store: wasmtime.Store) -> None:
-        maximum = self.type.maximum
-        native_type = wasmtime.MemoryType(wasmtime.Limits(pages, maximum), is_64=self.type.is64)
+        # The native maximum is the limit, so that compiled code fails to grow it where the interpreter does.
+        native_type = wasmtime.MemoryType(wasmtime.Limits(pages, self.limit), is_64=self.type.is64)
         try:
             self.native = wasmtime.Memory(store, native_type)
         except wasmtime.WasmtimeError as error:

@@ -10,30 +10,34 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engin
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import wasmtime
-from wasmtime import _ffi as ffi
 
 from ttd.engine.cache import Cache, program_key
 from ttd.engine.memory import LinearMemory
-from ttd.errors import InternalError, check
+from ttd.engine.references import References
+from ttd.errors import LinkError, check
 from ttd.instrument import abi
-from ttd.instrument.continuation import continuation, entry
+from ttd.instrument.continuation import continuation, entry, patch
 from ttd.instrument.facts import Facts
-from ttd.instrument.module import Instrumented, host_type, mutable_globals
+from ttd.instrument.module import Instrumented, constant, host_type, mutable_globals
 from ttd.instrument.sites import Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
-from ttd.wasm.model import FuncType, ValType
+from ttd.wasm.builder import Code, ModuleBuilder
+from ttd.wasm.model import ExternKind, FuncType, Module, TagType, ValType
 
 _M64 = (1 << 64) - 1
 _FAR = 1 << 62
 _WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValType.V128: 16}
 """Bytes of a value in a record; it may take more room there."""
+
+_NO_PLACES: frozenset[int] = frozenset()
+
+_NO_FUNCTIONS: Mapping[str, wasmtime.Func] = {}
 
 HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
@@ -68,6 +72,8 @@ class Compiled:
         self._cache = cache
         self._key = program_key(instrumented.module.data, instrumented.variant) if cache is not None else ""
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
+        self._noting: dict[tuple[int, int, frozenset[int]], wasmtime.Module] = {}
+        self._patches: dict[tuple[int, frozenset[int]], wasmtime.Module] = {}
         self._share_facts()
         self.main = self._module("main", instrumented.encode)
 
@@ -80,8 +86,22 @@ class Compiled:
         else:
             self._cache.put(self._key, "facts", self.instrumented.facts.to_json())
 
-    def thaw(self, site: Site) -> wasmtime.Module:
-        """The continuation of a site."""
+    def patch(self, function: int, places: frozenset[int]) -> wasmtime.Module:
+        """What stands in for a function to note the tick at `places`."""
+        key = function, places
+        if key not in self._patches:
+            made = patch(self.instrumented, function, places)
+            self._patches[key] = wasmtime.Module(self.engine, made)
+        return self._patches[key]
+
+    def thaw(self, site: Site, places: frozenset[int] = _NO_PLACES) -> wasmtime.Module:
+        """The continuation of a site; one that notes the tick at `places`."""
+        if places:
+            noting = site.function, site.number, places
+            if noting not in self._noting:
+                made = continuation(self.instrumented, site, places)
+                self._noting[noting] = wasmtime.Module(self.engine, made)
+            return self._noting[noting]
         return self._entrance(
             site.function, site.number, "thaw", lambda: continuation(self.instrumented, site)
         )
@@ -116,8 +136,10 @@ class Native:
         compiled: Compiled,
         store: wasmtime.Store,
         memories: Sequence[LinearMemory],
+        globals_: Sequence[Value],
         host: HostCallback,
     ) -> None:
+        """Instantiate; `globals_` are the values of all globals: the imported ones are needed now."""
         self.instrumented = compiled.instrumented
         self.module = compiled.instrumented.module
         self._compiled = compiled
@@ -125,6 +147,7 @@ class Native:
         self._memories = memories
         self._host = host
         self._limit = _FAR
+        self._imported_globals = imported_globals(store, self.module, globals_)
         instance = wasmtime.Instance(
             store, compiled.main, [self._import(i.name) for i in compiled.main.imports]
         )
@@ -134,15 +157,27 @@ class Native:
         self._references = self._export_global(abi.REFERENCES)
         self._shadow = cast(wasmtime.Memory, self._exports[abi.SHADOW])
         self._spill.set_value(store, abi.SPILL_BASE)
-        self._entrances: dict[tuple[int, int], wasmtime.Func] = {}
-        self._functions: dict[int, int] | None = None
+        self._entrances: dict[tuple[int, int, frozenset[int]], wasmtime.Func] = {}
+        self._patches: dict[tuple[int, frozenset[int]], wasmtime.Func] = {}
+        self.references = References(store, self._all_functions, self._tags())
+        self._dropped: set[tuple[bool, int]] = set()
         self._globals = mutable_globals(self.module)
         self._changing_tables = self._find_changing_tables()
+
+    def _all_functions(self) -> list[wasmtime.Func]:
+        names = (abi.function(index) for index in range(len(self.module.functions)))
+        return [cast(wasmtime.Func, self._exports[name]) for name in names]
+
+    def _tags(self) -> list[tuple[TagType, wasmtime.Tag]]:
+        tags = enumerate(self.module.tags)
+        return [(type_, cast(wasmtime.Tag, self._exports[abi.tag(index)])) for index, type_ in tags]
 
     def _export_global(self, name: str) -> wasmtime.Global:
         return cast(wasmtime.Global, self._exports[name])
 
-    def _import(self, name: str | None) -> wasmtime.Func | wasmtime.Memory:
+    def _import(self, name: str | None) -> wasmtime.Func | wasmtime.Memory | wasmtime.Global:
+        if name in self._imported_globals:
+            return self._imported_globals[name]
         for index, memory in enumerate(self._memories):
             if name == abi.memory(index):
                 return memory.native
@@ -166,15 +201,31 @@ class Native:
         self._limit = limit
         self._count.set_value(self._store, tick - limit)
 
+    def clean_up(self) -> None:
+        """Forget what a run that has trapped may have left half done."""
+        self._spill.set_value(self._store, abi.SPILL_BASE)
+        self._references.set_value(self._store, 0)
+
     # --- running ----------------------------------------------------------------------------------
 
-    def enter(self, function: int, arguments: Sequence[Value]) -> int:
-        """Call a function; how that ended (RETURNED, FROZEN or THREW)."""
+    def enter(self, function: int, arguments: Sequence[Value], places: frozenset[int] = _NO_PLACES) -> int:
+        """Call a function, not an import; how that ended (RETURNED, FROZEN or THREW).
+
+        With `places` it is its patch that is called: the tick is noted before the instructions there.
+        """
         type_ = self.module.functions[function].type
         self._put(abi.HEADER, arguments, type_.params, 0)
-        return self._go((function, -1), lambda: self._compiled.enter(function))
+        instead = {abi.function(function): self._patch(function, places)} if places else {}
+        return self._go((function, -1, places), lambda: self._compiled.enter(function), instead)
 
-    def thaw(self, site: Site, frame: Frame, results: Sequence[Value], threw: bool) -> int:
+    def thaw(
+        self,
+        site: Site,
+        frame: Frame,
+        results: Sequence[Value],
+        threw: bool,
+        places: frozenset[int] = _NO_PLACES,
+    ) -> int:
         """Go on with a frame that was frozen at `site`, whose callee has returned `results` or thrown."""
         plan = self.instrumented.plans[site.function]
         types = plan.record_types(site)
@@ -184,17 +235,74 @@ class Native:
             self._put(end, results, site.results, references)
         header = struct.pack("<Qq", int(threw), frame.entry.tick - self._limit)
         self._shadow.write(self._store, header, 0)
-        return self._go((site.function, site.number), lambda: self._compiled.thaw(site))
+        return self._go((site.function, site.number, places), lambda: self._compiled.thaw(site, places), {})
 
-    def _go(self, key: tuple[int, int], module: Callable[[], wasmtime.Module]) -> int:
+    def _go(
+        self,
+        key: tuple[int, int, frozenset[int]],
+        module: Callable[[], wasmtime.Module],
+        instead: Mapping[str, wasmtime.Func],
+    ) -> int:
         function = self._entrances.get(key)
         if function is None:
-            made = module()
-            externs = [self._exports[item.name or ""] for item in made.imports]
-            instance = wasmtime.Instance(self._store, made, externs)
-            function = cast(wasmtime.Func, instance.exports(self._store)[abi.GO])
-            self._entrances[key] = function
+            function = self._entrances[key] = self._link(module(), instead)
         return cast(int, function(self._store))
+
+    def _link(
+        self, module: wasmtime.Module, instead: Mapping[str, wasmtime.Func] = _NO_FUNCTIONS
+    ) -> wasmtime.Func:
+        """The GO of a module that imports from this program; `instead` are functions to import instead."""
+        names = [item.name or "" for item in module.imports]
+        externs = [instead.get(name) or self._exports[name] for name in names]
+        instance = wasmtime.Instance(self._store, module, externs)
+        return cast(wasmtime.Func, instance.exports(self._store)[abi.GO])
+
+    # --- probes ------------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """The tick at which the program freezes."""
+        return self._limit
+
+    def read(self, start: int, size: int) -> bytes:
+        """Bytes of the shadow memory."""
+        return bytes(self._shadow.read(self._store, start, start + size))
+
+    def write(self, start: int, data: bytes) -> None:
+        """Write to the shadow memory."""
+        self._shadow.write(self._store, data, start)
+
+    def note(self) -> None:
+        """Note the present tick; raises wasmtime.Trap if enough were noted."""
+        cast(wasmtime.Func, self._exports[abi.NOTE])(self._store, self._count.value(self._store))
+
+    def wrote(self, memory: int, address: int, length: int) -> None:
+        """Note the tick if these bytes, which were just written, are watched. Raises as `note`."""
+        cast(wasmtime.Func, self._exports[abi.wrote(memory)])(self._store, address, length)
+
+    def watch(self, memory: int, low: int, span: int) -> None:
+        """Look at writes to these addresses of a memory."""
+        bits = 64 if self.module.memories[memory].is64 else 32
+        for name, value in ((abi.watch_low(memory), low), (abi.watch_span(memory), span)):
+            value = min(value, (1 << bits) - 1)
+            self._export_global(name).set_value(self._store, _signed(value, bits))
+
+    def at_entry(self, function: int, what: int) -> None:
+        """What a function does first: ENTRY_PLAIN, ENTRY_NOTED or ENTRY_PATCHED."""
+        self.write(abi.ENTRIES + function, bytes([what]))
+
+    def put_patch(self, function: int, places: frozenset[int]) -> None:
+        """Make the patch that notes the tick at `places` what ENTRY_PATCHED leads to."""
+        patches = cast(wasmtime.Table, self._exports[abi.PATCHES])
+        patches.set(self._store, function, self._patch(function, places))
+
+    def _patch(self, function: int, places: frozenset[int]) -> wasmtime.Func:
+        key = function, places
+        if key not in self._patches:
+            self._patches[key] = self._link(self._compiled.patch(function, places))
+        return self._patches[key]
+
+    # --- results and frames -------------------------------------------------------------------------
 
     def results(self, types: Sequence[ValType]) -> list[Value]:
         """What the function that ended with RETURNED has returned."""
@@ -259,15 +367,17 @@ class Native:
 
     def _from_native(self, type_: ValType, value: object) -> Value:
         if type_ is ValType.FUNCREF:
-            return self._function_index(cast("wasmtime.Func | None", value))
+            return self.references.function_index(cast("wasmtime.Func | None", value))
         if type_ is ValType.EXTERNREF:
             return cast("int | None", value)
         bits = 64 if type_ in (ValType.I64, ValType.F64) else 32
         return cast(int, value) & ((1 << bits) - 1)
 
     def _to_native(self, type_: ValType, value: Value) -> object:
-        if type_.is_reference:
-            return self._reference(type_, value)
+        if type_ is ValType.FUNCREF:
+            return None if value is None else self.references.function(cast(int, value))
+        if type_ is ValType.EXTERNREF:
+            return value
         bits = 64 if type_ in (ValType.I64, ValType.F64) else 32
         return _signed(cast(int, value), bits)
 
@@ -283,7 +393,7 @@ class Native:
         for value, type_, place in zip(values, types, places, strict=True):
             if type_.is_reference:
                 table = cast(wasmtime.Table, self._exports[abi.reference_table(type_)])
-                table.set(self._store, first_reference + place, self._wrapped(type_, value))
+                self.references.set(table, first_reference + place, type_, value)
                 continue
             size = abi.size_of(type_)
             data[place - start : place - start + size] = cast(int, value).to_bytes(size, "little")
@@ -303,37 +413,11 @@ class Native:
         for type_, place in zip(types, places, strict=True):
             if type_.is_reference:
                 table = cast(wasmtime.Table, self._exports[abi.reference_table(type_)])
-                values.append(self._from_native(type_, table.get(self._store, first_reference + place)))
+                values.append(self.references.get(table, first_reference + place, type_))
             else:
                 size = _WIDTHS[type_]
                 values.append(int.from_bytes(data[base + place : base + place + size], "little"))
         return values
-
-    # --- references -------------------------------------------------------------------------------
-
-    def _reference(self, type_: ValType, value: Value) -> object:
-        if value is None or type_ is ValType.EXTERNREF:
-            return value
-        if type_ is ValType.FUNCREF:
-            return self._exports[abi.function(cast(int, value))]
-        raise InternalError("exception references do not cross between engines yet")
-
-    def _wrapped(self, type_: ValType, value: Value) -> object:
-        return self._reference(type_, value)
-
-    def _function_index(self, function: wasmtime.Func | None) -> int | None:
-        if function is None:
-            return None
-        if self._functions is None:
-            self._functions = {
-                self._raw(cast(wasmtime.Func, self._exports[abi.function(index)])): index
-                for index in range(len(self.module.functions))
-            }
-        return self._functions[self._raw(function)]
-
-    def _raw(self, function: wasmtime.Func) -> int:
-        """The address by which Wasmtime knows a function: the same for every reference to it."""
-        return cast(int, ffi.wasmtime_func_to_raw(self._store._context(), ctypes.byref(function._func)))
 
     # --- state that is not the stack --------------------------------------------------------------
 
@@ -344,6 +428,7 @@ class Native:
         cast(wasmtime.Func, self._exports[abi.LOAD])(self._store)
         for index in self._changing_tables:
             self._load_table(index, state.tables[index])
+        self._load_dropped(state)
 
     def save(self, state: State) -> None:
         """Make the globals, tables and dropped segments of `state` those of the program."""
@@ -357,6 +442,15 @@ class Native:
         for memory in self._memories:
             memory.refresh()
 
+    def _load_dropped(self, state: State) -> None:
+        for is_element, dropped in ((False, state.dropped_data), (True, state.dropped_elements)):
+            for index in dropped:
+                if (is_element, index) not in self._dropped:
+                    self._dropped.add((is_element, index))
+                    drop = self._exports.get(abi.drop_helper(is_element, index))
+                    if drop is not None:  # others were dropped from the beginning
+                        cast(wasmtime.Func, drop)(self._store)
+
     def _save_dropped(self, state: State) -> None:
         for is_element, count, dropped in (
             (False, len(self.module.datas), state.dropped_data),
@@ -366,6 +460,7 @@ class Native:
                 start = abi.dropped(is_element, 0)
                 flags = self._shadow.read(self._store, start, start + count)
                 dropped.update(index for index in range(count) if flags[index])
+                self._dropped.update((is_element, index) for index in dropped)
 
     def _find_changing_tables(self) -> list[int]:
         """Tables that may differ from what the segments put there: all or none."""
@@ -379,17 +474,40 @@ class Native:
         missing = len(values) - table.size(self._store)
         check(missing >= 0, "a table cannot shrink")
         if missing:
-            table.grow(self._store, missing, None)
+            self.references.grow(table, missing, type_)
         for place, value in enumerate(values):
-            table.set(self._store, place, self._reference(type_, value))
+            self.references.set(table, place, type_, value)
 
     def _save_table(self, index: int) -> list[Value]:
         table = cast(wasmtime.Table, self._exports[abi.table(index)])
         type_ = self.module.tables[index].type.element
-        return [
-            self._from_native(type_, table.get(self._store, place))
-            for place in range(table.size(self._store))
-        ]
+        return [self.references.get(table, place, type_) for place in range(table.size(self._store))]
+
+
+def imported_globals(
+    store: wasmtime.Store, module: Module, values: Sequence[Value]
+) -> dict[str, wasmtime.Global]:
+    """New globals with these values in place of the imported ones, by the names that `abi` gives them.
+
+    They come from a module that is made for this, since wasmtime-py has no globals of some types.
+    Raises LinkError for a function reference or an exception that nobody in the program has made.
+    """
+    builder = ModuleBuilder()
+    found: dict[str, wasmtime.Global] = {}
+    for index, global_ in enumerate(module.globals):
+        if global_.init is not None:
+            continue
+        type_, value = global_.type.type, values[index]
+        if type_ is ValType.EXTERNREF and value is not None:
+            native = wasmtime.GlobalType(_native_type(type_), global_.type.mutable)
+            found[abi.global_(index)] = wasmtime.Global(store, native, value)
+            continue
+        if type_.is_reference and value is not None:
+            raise LinkError(f"imported global {index} is a reference from outside of the program")
+        place = builder.global_(global_.type, Code(constant(type_, value)))
+        builder.export(abi.global_(index), ExternKind.GLOBAL, place)
+    instance = wasmtime.Instance(store, wasmtime.Module(store.engine, builder.encode()), [])
+    return found | {name: cast(wasmtime.Global, made) for name, made in instance.exports(store).items()}
 
 
 def _signed(value: int, bits: int) -> int:

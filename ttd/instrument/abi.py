@@ -69,6 +69,16 @@ def dropped(is_element: bool, segment: int) -> int:
     return DROPPED_BASE + segment + (is_element << 17)
 
 
+def drop_helper(is_element: bool, segment: int) -> str:
+    """Name of the function that drops a segment, in modules that have code which does."""
+    return segment_helper("elem.drop" if is_element else "data.drop", (segment,))
+
+
+def segment_helper(mnemonic: str, immediates: tuple[object, ...]) -> str:
+    """Name of the function that performs an instruction on a segment."""
+    return f"ttd:{mnemonic}:" + ":".join(str(immediate) for immediate in immediates)
+
+
 def reference_table(type_: ValType) -> str:
     """Name of the reference table for `type_`."""
     return f"ttd:{type_}"
@@ -93,6 +103,53 @@ def global_(index: int) -> str:
 
 def tag(index: int) -> str:
     return f"ttd:e{index}"
+
+
+# --- probes (`ttd.instrument.probes`) -----------------------------------------------------------------
+
+NOTE = "ttd:note"
+"""Function (raw tick: i64) -> (): notes a tick in the list at NOTES, unless it is the last one there."""
+PATCHES = "ttd:patches"
+"""Table of funcref, in a build with probes: what stands in for each function whose byte is ENTRY_PATCHED."""
+
+PROBES_BASE = (SHADOW_PAGES << 16) - (4 << 20)
+NOTED_LAST = PROBES_BASE
+"""i64: the tick that was noted last."""
+NOTED = PROBES_BASE + 8
+"""i64: how many ticks were noted."""
+NOTED_MOST = PROBES_BASE + 16
+"""i64: how many may be noted; noting the last of them traps."""
+WATCHES = PROBES_BASE + 24
+"""i32: how many entries WATCH_TABLE has."""
+WATCH_TABLE = PROBES_BASE + 64
+"""What is watched, an entry of WATCH_ENTRY bytes each: i64 address, i64 length, i32 where the copy of these
+bytes lies, i32 memory, i32 whether writes that change nothing count, too."""
+WATCH_ENTRY = 32
+MOST_WATCHES = 1000
+NOTES = PROBES_BASE + (1 << 16)
+"""The last NOTES_KEPT ticks that were noted, i64 each; the first one lies here."""
+NOTES_KEPT = 4096
+WATCH_COPIES = PROBES_BASE + (1 << 17)
+WATCH_COPIES_SIZE = 1 << 20
+ENTRIES = PROBES_BASE + (2 << 20)
+"""A byte for each function: what to do at its entry. Modules have at most 1,000,000 functions."""
+ENTRY_PLAIN, ENTRY_NOTED, ENTRY_PATCHED = 0, 1, 2
+
+
+def wrote(memory: int) -> str:
+    """Function (address, length: i64) -> (): notes the tick if these bytes of a memory, just written, are
+    watched."""
+    return f"ttd:wrote{memory}"
+
+
+def watch_low(memory: int) -> str:
+    """Global, of the memory's address type: the first watched address."""
+    return f"ttd:low{memory}"
+
+
+def watch_span(memory: int) -> str:
+    """Global, of the memory's address type: from the first to the last watched address; 0 for no watch."""
+    return f"ttd:span{memory}"
 
 
 def size_of(type_: ValType) -> int:

@@ -29,6 +29,7 @@ from ttd.instrument.emit import (
     local_set,
 )
 from ttd.instrument.module import Instrumented, declarations
+from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE
 from ttd.instrument.sites import LOOP, TRY_TABLE, Site, SiteKind
 from ttd.instrument.types import TypeTable
 from ttd.wasm.encode import encode
@@ -41,9 +42,15 @@ _IF = BY_MNEMONIC["if"]
 _GO_TYPE = FuncType((), (ValType.I32,))
 
 
-def continuation(instrumented: Instrumented, site: Site) -> bytes:
-    """The module that thaws a frame frozen at `site`."""
-    return _Continuation(instrumented).thaw(site)
+def continuation(instrumented: Instrumented, site: Site, places: frozenset[int] = frozenset()) -> bytes:
+    """The module that thaws a frame frozen at `site`; it notes the tick before the instructions at `places`."""
+    return _Continuation(instrumented).thaw(site, places)
+
+
+def patch(instrumented: Instrumented, function: int, places: frozenset[int]) -> bytes:
+    """The module with a function (under the name of GO) that stands in for `function`, and notes the tick
+    before the instructions at `places`."""
+    return _Continuation(instrumented).patch(function, places)
 
 
 def entry(instrumented: Instrumented, function: int) -> bytes:
@@ -59,7 +66,9 @@ class _Continuation:
         self.module = instrumented.module
         self.types = TypeTable(self.module.types)
         self.functions: dict[str, tuple[int, FuncType]] = {}
-        self.layout = instrumented.layout(self._import_original, self._import_segment_helper)
+        self.layout = instrumented.layout(
+            self._import_original, self._import_segment_helper, self._import_note, self._import_wrote
+        )
 
     def _use(self, name: str, type_: FuncType) -> int:
         index, _ = self.functions.setdefault(name, (len(self.functions), type_))
@@ -72,7 +81,13 @@ class _Continuation:
         helper = self.instrumented.segment_helper(instruction)
         return self._use(helper.name, helper.type)
 
-    # --- the two kinds -----------------------------------------------------------------------------------
+    def _import_note(self) -> int:
+        return self._use(abi.NOTE, NOTE_TYPE)
+
+    def _import_wrote(self, memory: int) -> int:
+        return self._use(abi.wrote(memory), WROTE_TYPE)
+
+    # --- the kinds -----------------------------------------------------------------------------------
 
     def enter(self, function: int) -> bytes:
         type_ = self.module.functions[function].type
@@ -88,10 +103,19 @@ class _Continuation:
             return i32_const(place) + b"\x25" + write_unsigned(self.layout.reference_tables[type_])
         return i32_const(0) + self.layout.load(type_, place)
 
-    def thaw(self, site: Site) -> bytes:
+    def patch(self, function: int, places: frozenset[int]) -> bytes:
+        plan = self.instrumented.plan(function)
+        emitter = BodyEmitter(plan, self.layout, self.types.block, len(plan.function.local_types))
+        emitter.remapping, emitter.places = True, places
+        emitter.emit_function(ticks=function in self.instrumented.ticking)
+        locals_ = (*plan.function.code.locals, *emitter.added_locals)
+        return self._assemble([(plan.function.type, locals_, bytes(emitter.out))])
+
+    def thaw(self, site: Site, places: frozenset[int]) -> bytes:
         plan = self.instrumented.plans[site.function]
         local_types = plan.function.local_types
         emitter = _Thaw(plan, self.layout, self.types.block, len(local_types))
+        emitter.places = places
         emitter.emit(site)
         body = (tuple(local_types) + tuple(emitter.added_locals), bytes(emitter.out))
         results = plan.function.type.results
@@ -108,7 +132,10 @@ class _Continuation:
         """The module with GO, which runs `code`, or without it calls the first of `bodies`."""
         count = len(self.functions)
         go = self._go(code if code is not None else call(count), tuple(results))
-        bodies = [*bodies, (_GO_TYPE, tuple(results), go)]
+        return self._assemble([*bodies, (_GO_TYPE, tuple(results), go)])
+
+    def _assemble(self, bodies: list[tuple[FuncType, tuple[ValType, ...], bytes]]) -> bytes:
+        """The module of these functions (type, locals, code), of which the last one is exported."""
         imports = [
             Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, index, self.types.index(type_))
             for name, (index, type_) in self.functions.items()

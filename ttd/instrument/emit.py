@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from ttd.errors import InternalError
 from ttd.instrument import abi
@@ -70,9 +70,11 @@ _REF_FUNC = BY_MNEMONIC["ref.func"]
 _OPENERS = frozenset((_BLOCK, LOOP, _IF, TRY_TABLE))
 _BRANCHES = frozenset((_BR, _BR_IF, _BR_TABLE))
 _STRUCTURE = _OPENERS | _BRANCHES | {_ELSE, _END}
-_DROPS = frozenset((BY_MNEMONIC["data.drop"], BY_MNEMONIC["elem.drop"]))
-SEGMENTS = _DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"]}
+DROPS = frozenset((BY_MNEMONIC["data.drop"], BY_MNEMONIC["elem.drop"]))
+"""What drops a segment."""
+SEGMENTS = DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"]}
 """What refers to segments, which a continuation module does not have."""
+NOTHING: frozenset[Opcode] = frozenset()
 _ALWAYS = frozenset((CALL, CALL_INDIRECT, RETURN_CALL, _REF_FUNC, LOOP))
 
 _LOAD = {ValType.I32: 0x28, ValType.I64: 0x29, ValType.F32: 0x2A, ValType.F64: 0x2B}
@@ -120,6 +122,10 @@ def call(function: int) -> bytes:
     return b"\x10" + write_unsigned(function)
 
 
+def i64_const(value: int) -> bytes:
+    return b"\x42" + write_signed(value)
+
+
 def throw(tag: int) -> bytes:
     return b"\x08" + write_unsigned(tag)
 
@@ -145,6 +151,10 @@ class Layout:
     """Where an original function is to be called: itself, or the gate of an import."""
     segment_helper: Callable[[Instruction], int]
     """The function that stands in for an instruction on a segment."""
+    note: Callable[[], int]
+    """The function that notes a tick at which something was looked for (`probes`)."""
+    watching: Watching | None = None
+    """What writes the checks of writes to memory, in a build that has them."""
 
     def store(self, type_: ValType, offset: int) -> bytes:
         """Store a value to the shadow memory: (address, value) -> ()."""
@@ -158,6 +168,19 @@ class Layout:
 
     def _memarg(self, offset: int) -> bytes:
         return shadow_memarg(self.shadow, offset)
+
+
+class Watching(Protocol):
+    """Writes the checks around instructions that write to memory (`probes`)."""
+
+    @property
+    def writers(self) -> frozenset[Opcode]:
+        """The instructions that it wants to see."""
+        ...
+
+    def open(self, emitter: BodyEmitter, instruction: Instruction) -> Callable[[], None]:
+        """Write what comes before the instruction; what is given back writes what comes behind it."""
+        ...
 
 
 class BodyEmitter:
@@ -175,8 +198,11 @@ class BodyEmitter:
         self._base_locals = base_locals
         self._slots: dict[tuple[int, ValType], int] = {}
         self._address = -1
+        self._temporaries: dict[tuple[str, ValType], int] = {}
         self.labels: list[int] = []
         self.remapping = False
+        self.places: frozenset[int] = frozenset()
+        """Offsets of the instructions before which the tick is noted."""
         self.count = self.new_local(ValType.I64)
         self.entry = self.new_local(ValType.I64)
         self.data = plan.module.data
@@ -192,6 +218,12 @@ class BodyEmitter:
             self._slots[key] = self.new_local(type_)
         return self._slots[key]
 
+    def temporary(self, use: str, type_: ValType) -> int:
+        """A local whose value nobody needs behind the next instruction of the guest."""
+        if (use, type_) not in self._temporaries:
+            self._temporaries[use, type_] = self.new_local(type_)
+        return self._temporaries[use, type_]
+
     @property
     def address(self) -> int:
         """An i32 local for addresses in the shadow memory."""
@@ -201,10 +233,11 @@ class BodyEmitter:
 
     # --- whole functions -----------------------------------------------------------------------------
 
-    def emit_function(self) -> None:
+    def emit_function(self, ticks: bool = True) -> None:
         """The body of the function itself, final `end` included."""
         self._open_body()
-        self._tick(self.plan.sites[0])
+        if ticks:
+            self._tick(self.plan.sites[0])
         self.emit_range(0, len(self.plan.instructions) - 1)
         self._close_body()
 
@@ -227,18 +260,26 @@ class BodyEmitter:
         """Instructions `start` to before `stop`."""
         instructions = self.plan.instructions
         structured = self.remapping or self.plan.has_tries
+        places, watching = self.places, self.layout.watching
+        writers = watching.writers if watching is not None else NOTHING
         raw = instructions[start].offset
         for index in range(start, stop):
             instruction = instructions[index]
             op = instruction.op
-            if op not in _ALWAYS and op not in SEGMENTS and op not in _STRUCTURE:
-                continue
-            handler = self._handler(op, index, structured)
-            if handler is None:
+            handler = None
+            noted, watched = instruction.offset in places, op in writers
+            if op in _ALWAYS or op in SEGMENTS or op in _STRUCTURE:
+                handler = self._handler(op, index, structured)
+            if handler is None and not noted and not watched:
                 continue
             self.out += self.data[raw : instruction.offset]
             raw = instructions[index + 1].offset
-            handler(index, instruction)
+            if noted:
+                self.out += global_get(self.layout.count) + call(self.layout.note())
+            close = watching.open(self, instruction) if watching is not None and watched else None
+            (handler or self._copy)(index, instruction)
+            if close is not None:
+                close()
         self.out += self.data[raw : instructions[stop].offset]
 
     def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:
@@ -250,7 +291,7 @@ class BodyEmitter:
         if op is RETURN_CALL or op is _REF_FUNC:
             return self._function_reference
         if op in SEGMENTS:
-            return self._segment if self.remapping or op in _DROPS else None
+            return self._segment if self.remapping or op in DROPS else None
         if op in _OPENERS:
             return self._construct if structured or self._pending(index) else None
         if not structured:
@@ -262,6 +303,9 @@ class BodyEmitter:
     def _raw(self, index: int) -> bytes:
         instructions = self.plan.instructions
         return self.data[instructions[index].offset : instructions[index + 1].offset]
+
+    def _copy(self, index: int, instruction: Instruction) -> None:
+        self.out += self._raw(index)
 
     def _function_reference(self, index: int, instruction: Instruction) -> None:
         code = bytes([instruction.op.code])

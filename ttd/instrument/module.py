@@ -6,7 +6,8 @@ globals, the FREEZE tag, and reference tables. All of it is exported under the n
 own exports and its start function are not: who runs it knows them from the original.
 
 What is imported and what is not changes. Memories are all imported, so that engines share them; segments that
-initialise them are empty. Tables, globals and tags are all its own: the driver fills them. Host functions
+initialise them are empty. Tables and tags are all its own, and the driver fills the tables. Imported globals
+stay so, because constant expressions may read them. Host functions
 take and give integers only, as Python sees them without loss: the gate reinterprets.
 
 May import base, `ttd.wasm` and this package.
@@ -21,6 +22,7 @@ from typing import NamedTuple, cast
 
 from ttd.instrument import abi
 from ttd.instrument.emit import (
+    DROPS,
     SEGMENTS,
     BodyEmitter,
     Layout,
@@ -33,8 +35,17 @@ from ttd.instrument.emit import (
     shadow_memarg,
 )
 from ttd.instrument.facts import Facts, Plans
+from ttd.instrument.probes import (
+    NOTE_TYPE,
+    WROTE_TYPE,
+    WriteChecks,
+    entry_test,
+    note_function,
+    wrote_function,
+)
 from ttd.instrument.sites import FunctionPlan
 from ttd.instrument.types import TypeTable
+from ttd.types import Value
 from ttd.wasm.encode import encode
 from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import (
@@ -77,10 +88,17 @@ class SegmentHelper(NamedTuple):
 class Instrumented:
     """A module and all that its instrumentation and its continuations need to know. `encode` writes it."""
 
-    def __init__(self, module: Module, always_live: Callable[[int], int] = lambda function: 0) -> None:
-        """`always_live` gives, by function, the mask of locals that debug information needs."""
+    def __init__(
+        self,
+        module: Module,
+        always_live: Callable[[int], int] = lambda function: 0,
+        probing: bool = False,
+    ) -> None:
+        """`always_live` gives, by function, the mask of locals that debug information needs. `probing` makes
+        the build in which code and memory can be watched (`probes`)."""
         self.module = module
-        self.variant = ""
+        self.probing = probing
+        self.variant = "probing" if probing else ""
         """Names all choices that the emitted code depends on, besides the module; part of its key in the
         cache (`ttd.engine.cache`)."""
         self._always_live = always_live
@@ -88,6 +106,10 @@ class Instrumented:
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
+
+    def plan(self, index: int) -> FunctionPlan:
+        """The plan of any function of the guest's own. One that does not tick has no sites in truth."""
+        return self.plans[index] if index in self.ticking else self._plan(index)
 
     def _plan(self, index: int) -> FunctionPlan:
         return FunctionPlan(self.module, self.module.functions[index], self.ticking, self._always_live(index))
@@ -142,8 +164,14 @@ class Instrumented:
         """Where function `function` is called in the instrumented module: an import through its gate."""
         return function if function >= self._imported else len(self.module.functions) + function
 
-    def layout(self, function: Callable[[int], int], segment_helper: Callable[[Instruction], int]) -> Layout:
-        """Indices of the injected entities; they are the same in continuations."""
+    def layout(
+        self,
+        function: Callable[[int], int],
+        segment_helper: Callable[[Instruction], int],
+        note: Callable[[], int],
+        wrote: Callable[[int], int],
+    ) -> Layout:
+        """Indices of the injected entities; they are the same in continuations, but for the functions."""
         globals_, tables = len(self.module.globals), len(self.module.tables)
         return Layout(
             shadow=len(self.module.memories),
@@ -155,7 +183,13 @@ class Instrumented:
             reference_tables={type_: tables + place for place, type_ in enumerate(self.reference_types)},
             function=function,
             segment_helper=segment_helper,
+            note=note,
+            watching=self._write_checks(wrote) if self.probing else None,
         )
+
+    def _write_checks(self, wrote: Callable[[int], int]) -> WriteChecks:
+        first = len(self.module.globals) + 3 + self.exceptions
+        return WriteChecks([memory.is64 for memory in self.module.memories], first, wrote)
 
     def _injected_globals(self) -> list[tuple[str, GlobalType]]:
         injected = [
@@ -163,14 +197,20 @@ class Instrumented:
             (abi.SPILL, GlobalType(ValType.I32, True)),
             (abi.REFERENCES, GlobalType(ValType.I32, True)),
         ]
-        return [*injected, (abi.EXCEPTION, GlobalType(ValType.EXNREF, True))] if self.exceptions else injected
+        if self.exceptions:
+            injected.append((abi.EXCEPTION, GlobalType(ValType.EXNREF, True)))
+        if self.probing:
+            for i, memory in enumerate(self.module.memories):
+                address = GlobalType(ValType.I64 if memory.is64 else ValType.I32, True)
+                injected += [(abi.watch_low(i), address), (abi.watch_span(i), address)]
+        return injected
 
     # --- the instrumented module ------------------------------------------------------------------
 
     def encode(self) -> bytes:
         """The instrumented module in binary form."""
         types = TypeTable(self.module.types)
-        layout = self.layout(self.gate, self._helper_index)
+        layout = self.layout(self.gate, self._helper_index, self._note_index, self._wrote_index)
         self._segment_helpers()
         bodies = {function.index: self._body(function, layout, types) for function in self._own()}
         extra = self._extra_functions(types, layout, bodies)
@@ -196,7 +236,7 @@ class Instrumented:
         return encode(module, bodies)
 
     def _imports(self, types: TypeTable) -> tuple[Import, ...]:
-        """Host functions, with the types that Python sees, and all memories."""
+        """Host functions, with the types that Python sees, all memories, and the guest's imported globals."""
         imports = []
         for function in self.module.functions[: self._imported]:
             type_ = host_type(function.type)
@@ -204,11 +244,15 @@ class Instrumented:
             imports.append(Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, function.index, index))
         for i, memory in enumerate(self.module.memories):
             imports.append(Import(abi.SHADOW, abi.memory(i), ExternKind.MEMORY, _any_size(memory), i, None))
+        for i, entry in enumerate(self.module.globals):
+            if entry.init is None:
+                imports.append(Import(abi.SHADOW, abi.global_(i), ExternKind.GLOBAL, entry.type, i, None))
         return tuple(imports)
 
     def _tables(self) -> tuple[Table, ...]:
         references = (Table(self._reference_table(type_), None) for type_ in self.reference_types)
-        return (*self.module.tables, *references)
+        patches = TableType(ValType.FUNCREF, len(self.module.functions), None, False)
+        return (*self.module.tables, *references, *((Table(patches, None),) if self.probing else ()))
 
     @staticmethod
     def _emptied(data: Data) -> Data:
@@ -220,12 +264,22 @@ class Instrumented:
 
     def _body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
         code = function.code
+        if self.probing:
+            return self._probed_body(function, layout, types)
         plan = self.plans.get(function.index)
         if plan is None:
-            return declarations(code.locals) + self.module.data[code.start : code.end]
+            return declarations(code.locals) + copy_body(self.module, function, layout)
         emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
         emitter.emit_function()
         return declarations((*code.locals, *emitter.added_locals)) + bytes(emitter.out)
+
+    def _probed_body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
+        ticks = function.index in self.ticking
+        emitter = BodyEmitter(self.plan(function.index), layout, types.block, len(function.local_types))
+        patches = len(self.module.tables) + len(self.reference_types)
+        emitter.out += entry_test(layout, function, ticks, types.index(function.type), patches)
+        emitter.emit_function(ticks)
+        return declarations((*function.code.locals, *emitter.added_locals)) + bytes(emitter.out)
 
     def _extra_functions(self, types: TypeTable, layout: Layout, bodies: dict[int, bytes]) -> list[Function]:
         """Gates, then the helpers for segments, then what saves and loads the globals."""
@@ -243,17 +297,28 @@ class Instrumented:
             add(helper.type, helper.code)
         for body in globals_transfer(self.module, layout):
             add(_VOID, body)
+        locals_, body = note_function(layout)
+        add(NOTE_TYPE, body, locals_)
+        for i, memory in enumerate(self.module.memories if self.probing else ()):
+            locals_, body = wrote_function(layout, i, memory.is64)
+            add(WROTE_TYPE, body, locals_)
         return extra
 
+    def _note_index(self) -> int:
+        return len(self.module.functions) + self._imported + len(self._segment_helpers()) + 2
+
+    def _wrote_index(self, memory: int) -> int:
+        return self._note_index() + 1 + memory
+
     def _globals(self) -> tuple[Global, ...]:
-        injected = [Global(type_, zero(type_.type)) for _, type_ in self._injected_globals()]
+        injected = [
+            Global(type_, (*constant(type_.type), Instruction(0, _END, ())))
+            for _, type_ in self._injected_globals()
+        ]
         return (*(self._own_global(entry) for entry in self.module.globals), *injected)
 
     def _own_global(self, entry: Global) -> Global:
-        """A global of the guest; an imported one becomes an own one that the driver sets."""
-        if entry.init is not None:
-            return entry._replace(init=self._redirected(entry.init))
-        return Global(entry.type._replace(mutable=True), zero(entry.type.type))
+        return entry if entry.init is None else entry._replace(init=self._redirected(entry.init))
 
     def _redirected(self, expression: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
         """A constant expression in which references to imports are references to their gates."""
@@ -292,6 +357,13 @@ class Instrumented:
         ]
         transfer = first + len(self._segment_helpers())
         exports += [Export(name, kinds.FUNCTION, transfer + i) for i, name in enumerate((abi.SAVE, abi.LOAD))]
+        exports.append(Export(abi.NOTE, kinds.FUNCTION, self._note_index()))
+        if self.probing:
+            exports.append(
+                Export(abi.PATCHES, kinds.TABLE, len(self.module.tables) + len(self.reference_types))
+            )
+            for i in range(len(module.memories)):
+                exports.append(Export(abi.wrote(i), kinds.FUNCTION, self._wrote_index(i)))
         exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports(types)]
         return tuple(exports)
 
@@ -368,9 +440,10 @@ class Instrumented:
 
     def _segment_helpers(self) -> list[SegmentHelper]:
         if not self._helpers:
-            for plan in self.plans.values():
-                for instruction in plan.instructions:
-                    if instruction.op in SEGMENTS:
+            for function in self._own():
+                wanted = SEGMENTS if self.probing or function.index in self.ticking else DROPS
+                for instruction in function.code.instructions:
+                    if instruction.op in wanted:
                         key = instruction.op.code, instruction.immediates
                         self._helpers.setdefault(key, self._new_helper(instruction))
         return list(self._helpers.values())
@@ -390,8 +463,25 @@ class Instrumented:
             arguments = i32_const(flag) + i32_const(1) + b"\x3a" + shadow_memarg(len(self.module.memories))
         code = bytes([0xFC]) + write_unsigned(instruction.op.code & 0xFFFF)
         code += b"".join(write_unsigned(cast(int, index)) for index in instruction.immediates)
-        name = f"ttd:{instruction.op.mnemonic}:" + ":".join(str(i) for i in instruction.immediates)
+        name = abi.segment_helper(instruction.op.mnemonic, instruction.immediates)
         return SegmentHelper(name, FuncType(params, ()), arguments + code + b"\x0b")
+
+
+def copy_body(module: Module, function: Function, layout: Layout) -> bytes:
+    """The code of a function that does not tick: as it was, but for references to imports, and for drops of
+    segments, which are reported."""
+    out, copied = bytearray(), function.code.start
+    instructions = function.code.instructions
+    for index, instruction in enumerate(instructions):
+        if instruction.op is _REF_FUNC:
+            code = b"\xd2" + write_unsigned(layout.function(cast(int, instruction.immediates[0])))
+        elif instruction.op in DROPS:
+            code = call(layout.segment_helper(instruction))
+        else:
+            continue
+        out += module.data[copied : instruction.offset] + code
+        copied = instructions[index + 1].offset
+    return bytes(out + module.data[copied : function.code.end])
 
 
 def declarations(locals_: tuple[ValType, ...]) -> bytes:
@@ -445,22 +535,16 @@ _TO_HOST = {ValType.F32: b"\xbc", ValType.F64: b"\xbd"}
 _FROM_HOST = {ValType.F32: b"\xbe", ValType.F64: b"\xbf"}
 
 
-def zero(type_: ValType) -> tuple[Instruction, ...]:
-    """The constant expression for the default value of a type."""
+def constant(type_: ValType, value: Value = None) -> tuple[Instruction]:
+    """The instruction for a constant, or for the default value of a type; of references, only that."""
     if type_.is_reference:
-        first = Instruction(0, BY_MNEMONIC["ref.null"], (type_,))
-    else:
-        first = Instruction(0, BY_MNEMONIC[f"{type_}.const"], (0,))
-    return first, Instruction(0, _END, ())
+        return (Instruction(0, BY_MNEMONIC["ref.null"], (type_,)),)
+    return (Instruction(0, BY_MNEMONIC[f"{type_}.const"], (value or 0,)),)
 
 
 def mutable_globals(module: Module) -> list[tuple[int, ValType]]:
     """Index and type of the globals that a transfer of state has to carry: all but the constants."""
-    return [
-        (index, entry.type.type)
-        for index, entry in enumerate(module.globals)
-        if entry.type.mutable or entry.init is None
-    ]
+    return [(index, entry.type.type) for index, entry in enumerate(module.globals) if entry.type.mutable]
 
 
 def globals_transfer(module: Module, layout: Layout) -> tuple[bytes, bytes]:

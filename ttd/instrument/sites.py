@@ -13,11 +13,11 @@ from typing import cast
 from ttd.instrument.liveness import Liveness
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC
-from ttd.wasm.typing import Control, Typing, land, type_function
+from ttd.wasm.typing import Control, Typing, type_function
 
 CALL, CALL_INDIRECT = BY_MNEMONIC["call"], BY_MNEMONIC["call_indirect"]
 RETURN_CALL = BY_MNEMONIC["return_call"]
-LOOP = BY_MNEMONIC["loop"]
+ELSE, LOOP = BY_MNEMONIC["else"], BY_MNEMONIC["loop"]
 TRY_TABLE = BY_MNEMONIC["try_table"]
 
 
@@ -40,7 +40,8 @@ class Site:
     index: int
     """Index of the call or loop instruction in the body; -1 at the entry."""
     pc: int
-    """Of the frame while it is frozen here, as `ttd.state.Frame.pc`."""
+    """Of the frame while it is frozen here, as `ttd.state.Frame.pc`. At a tick that nothing follows but the
+    end of the function, that of the final `end`."""
     locals: tuple[int, ...]
     """Indices of the live locals, ascending."""
     operands: tuple[ValType, ...]
@@ -73,17 +74,16 @@ class FunctionPlan:
         self._find_sites()
 
     def _find_sites(self) -> None:
-        body = self.function.code
-        first = self._landing(body.start)
+        landings = self._landings()
         parameters = tuple(range(len(self.function.type.params)))
-        self._add(SiteKind.ENTRY, -1, first, parameters, ())
+        self._add(SiteKind.ENTRY, -1, landings[0], parameters, ())
         liveness = Liveness(self.typing, self._always).live
         for index, instruction in enumerate(self.instructions):
             if not self.typing.is_reachable(index):
                 continue
             if instruction.op is LOOP:
-                pc = self._landing(self.instructions[index + 1].offset)
-                self._add(SiteKind.LOOP, index, pc, _bits(liveness[index]), self.typing.operands(index))
+                pc, locals_ = landings[index + 1], _bits(liveness[index])
+                self._add(SiteKind.LOOP, index, pc, locals_, self.typing.operands(index))
             elif self._may_freeze(instruction):
                 type_ = callee_type(self.module, instruction)
                 below = len(type_.params) + (instruction.op is CALL_INDIRECT)
@@ -111,13 +111,23 @@ class FunctionPlan:
         self.sites.append(site)
         self.site_at[index] = site
 
-    def _landing(self, offset: int) -> int:
-        """Where a frame at a tick goes on: the next instruction, or the next loop, which ticks before any."""
-        after = land(self.function, offset)
-        for instruction in self.instructions:
-            if instruction.offset >= offset and instruction.op is LOOP:
-                return instruction.offset if after is None or instruction.offset < after else after
-        return after if after is not None else self.function.code.end - 1
+    def _landings(self) -> list[int]:
+        """For each instruction the pc that control which arrives there comes to rest at, if that is a tick.
+
+        That is the next instruction, or the next loop, which ticks before any; or the final `end`, where no
+        machine rests: the frame returns within the tick.
+        """
+        typing, instructions = self.typing, self.instructions
+        landings = [self.function.code.end - 1] * len(instructions)
+        for index in reversed(range(len(instructions) - 1)):
+            instruction = instructions[index]
+            if instruction.op is ELSE:  # the end of the first arm leads behind the second
+                landings[index] = landings[typing.controls[typing.control_of[index]].end]
+            elif instruction.op is LOOP or not instruction.op.is_marker:
+                landings[index] = instruction.offset
+            else:
+                landings[index] = landings[index + 1]
+        return landings
 
     @cached_property
     def control_opened(self) -> dict[int, Control]:

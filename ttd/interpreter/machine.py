@@ -202,16 +202,19 @@ class Interpreter:
     def resume(self, position: Position, frames: Sequence[Frame], next_event: int, invocation: int) -> None:
         """Take over at `position` from an engine that works on the same memories, tables and globals.
 
+        The innermost frame may stand at the end of its function; from there it goes on to the next rest.
         InternalError if the frames do not fit the module.
         """
         try:
-            stack, index = activations(self._module, self._code, frames)
+            stack, index = activations(self._module, self._code, frames, may_be_at_end=True)
         except DamagedTrace as error:
             raise InternalError(f"another engine left an impossible stack: {error}") from error
         self._frames[:] = stack
         self._tick, self._step, self._index = position.tick, position.step, index
         self._next_event, self._invocation = next_event, invocation
         self._ending = None
+        if stack and index == stack[-1].code.end:
+            self._guarded(self._settle)
 
     # --- running -------------------------------------------------------------------------------------
 
@@ -381,7 +384,7 @@ class Interpreter:
     # --- invocations, exceptions, host calls ---------------------------------------------------------
 
     def _settle(self) -> Stop:
-        """Enter the invocation under way and go to its first rest."""
+        """Enter the invocation under way, unless that was done, and go to the next rest."""
         self._stop_tick = self._stop_step = 0
         self._watch(Watcher(Goal()))
         return self._execute()

@@ -77,9 +77,15 @@ def restore_instance(instance: Instance, snapshot: Snapshot) -> None:
 
 
 def activations(
-    module: Module, code_of: Callable[[int], Code | None], frames: Sequence[Frame]
+    module: Module,
+    code_of: Callable[[int], Code | None],
+    frames: Sequence[Frame],
+    may_be_at_end: bool = False,
 ) -> tuple[list[Activation], int]:
-    """Activations equal to `frames`, and the entry that executes next. Raises DamagedTrace."""
+    """Activations equal to `frames`, and the entry that executes next. Raises DamagedTrace.
+
+    `may_be_at_end`: the innermost frame may stand at the end of its function, where no machine rests.
+    """
     stack: list[Activation] = []
     index = 0
     for number, frame in enumerate(frames):
@@ -87,9 +93,10 @@ def activations(
         code = code_of(frame.function)
         _require(code is not None, "a frame of an imported function")
         code = cast(Code, code)
-        found = code.indices.get(frame.pc, code.end)
-        _require(found != code.end, f"a frame at {frame.pc:#x}, where no instruction starts")
         is_innermost = number == len(frames) - 1
+        found = code.indices.get(frame.pc, -1)
+        fits = found >= 0 and (found != code.end or (may_be_at_end and is_innermost))
+        _require(fits, f"a frame at {frame.pc:#x}, where no instruction starts")
         stack.append(_activation(module, code, frame, found, is_innermost))
         index = found
     return stack, index
