@@ -25,6 +25,7 @@ from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import (
     EndOfLog,
     Exhaustion,
+    FrameProbe,
     Goal,
     Hit,
     Host,
@@ -340,6 +341,11 @@ class Interpreter:
         if self._watcher.due or tick > self._stop_tick:
             return step
         return max(step, self._stop_step) if tick == self._stop_tick else _FAR
+
+    @property
+    def exits_here(self) -> tuple[FrameProbe, ...]:
+        """The exits of frames at the very position that the last run was to reach: it has not reported them."""
+        return self._watcher.pending_exits
 
     def _guarded(self, action: Callable[[], Stop]) -> Stop:
         """What `action` gives, or the stop that its exception means."""

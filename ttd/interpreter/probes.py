@@ -98,6 +98,11 @@ class Watcher:
                 self._exits.append(probe)
                 self.due = True
 
+    @property
+    def pending_exits(self) -> tuple[FrameProbe, ...]:
+        """Probes whose frames have left since the last rest that was looked at."""
+        return tuple(self._exits)
+
     def arrive(self, position: Position) -> bool:
         """The machine rests at `position`: whether frames left since the last rest make hits that count."""
         exits, self._exits, self.due = self._exits, [], False
