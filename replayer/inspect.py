@@ -144,8 +144,10 @@ class Inspector:
         return evaluate(parse(expression), self.context)
 
     def print(self, expression: str, fmt: str | None) -> str:
-        """The value of an expression as text. Raises ExpressionError."""
-        return format_value(self.evaluate(expression), fmt or "")
+        """The value of an expression as text. Raises ExpressionError, also where it lies in no memory."""
+        value = self.evaluate(expression)
+        value.require_memory()
+        return format_value(value, fmt or "")
 
     def type_of(self, expression: str) -> str:
         """The type of an expression, or a type's own definition. Raises ExpressionError."""

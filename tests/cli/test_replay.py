@@ -119,6 +119,7 @@ def test_interactive_needs_a_terminal(ttd: Ttd, recorded: Recorded) -> None:
         ("watch 1 + 1", "memory"),
         ("catch call nosuch", "imports no 'nosuch'"),
         ("x/4xw 4000000000", "memory"),
+        ("print *(int *)4000000000", "cannot access memory at address 0xee6b2800"),
         ("x/i 0", "no code"),
         ("list nosuch", "not defined"),
         ("disassemble nosuch", "not defined"),

@@ -413,6 +413,8 @@ def test_breaking_without_a_place_means_here(debug: Debug) -> None:
         (lambda d: d.disassemble(10**6), UsageError),
         (lambda d: d.evaluate("1 +"), ExpressionError),
         (lambda d: d.print_("1", "q"), ExpressionError),
+        (lambda d: d.print_("*(int *)0xfffffff0"), ExpressionError),
+        (lambda d: d.print_("*(int (*)[4])0xfffffff0"), ExpressionError),
     ],
 )
 def test_mistakes_are_told_and_change_nothing(

@@ -213,6 +213,11 @@ class TypedValue:
             raise ExpressionError(f"expected an integer, not a value of type {self.type}")
         return number
 
+    def require_memory(self) -> None:
+        """Raise ExpressionError if it begins where there is no memory, so that nothing of it can be shown."""
+        if self.address is not None and self.type.size:
+            self.context.read_memory(self.address, 1, self.memory)
+
     def is_true(self) -> bool:
         """C's truth: not zero. Raises ExpressionError for a struct or union."""
         return self.number() != 0
