@@ -19,12 +19,15 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.interpreter`, `ttd.engine` a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import wasmtime
 
 from ttd.engine.cache import user_cache
 from ttd.engine.native import Compiled, Native, new_engine
+from ttd.engine.scout import Scout, Sighting, needs_probing_build
+from ttd.engine.search import Search
 from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Limits, Program, Stop
 from ttd.engine.stores import new_store
 from ttd.errors import TtdError, unreachable
@@ -34,11 +37,17 @@ from ttd.instrument.sites import Site, SiteKind
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import WASM_PAGE, Frame, Snapshot, State
 from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position, StopReason, Trap, TrapKind, Value
+from ttd.wasm.opcodes import BY_MNEMONIC
 
 NEAR = 300
 """Ticks that the interpreter takes in about the time that handing over costs."""
 
 _FAR = 1 << 61
+
+_PATIENCE = 20
+"""How many times as long as a snapshot takes to make, going back to one may take before a new one is made."""
+_ENOUGH_TO_JUDGE = 10_000
+"""Ticks of a run that tell how fast the program is."""
 
 
 class CompiledEngine:
@@ -61,7 +70,7 @@ class CompiledEngine:
         """
         self._program = program
         self._host = host
-        self._near = near
+        self.near = near
         self._replaying = replaying
         engine = store.engine if store is not None else new_engine()
         self._compiled = Compiled(engine, Instrumented(program.module), user_cache())
@@ -72,7 +81,13 @@ class CompiledEngine:
         self._sites = _SiteIndex(self._compiled.instrumented)
         self._base: Snapshot | None = Snapshot.capture(self._exact.state) if replaying else None
         self._ending: Ending | None = None
-        self._last_tick = program.exhaustion.tick if program.exhaustion is not None else _FAR
+        self.last_tick = program.exhaustion.tick if program.exhaustion is not None else _FAR
+        self._probing_build: Compiled | None = None
+        self._probing: Native | None = None
+        self._scout: Scout | None = None
+        self._searched: tuple[tuple[Probe, ...], Position] | None = None
+        self._pace = 0.0
+        self._capture_seconds = 0.0
 
     def _new_store(self) -> wasmtime.Store:
         return program_store(self._compiled.engine, self._program.limits)
@@ -88,9 +103,11 @@ class CompiledEngine:
             memory.resize(len(contents) // WASM_PAGE)
             memory.view()[:] = contents
 
-    def _instantiate(self) -> Native:
+    def _instantiate(self, build: Compiled | None = None) -> Native:
         exact = self._exact
-        return Native(self._compiled, self._store, exact.memories, exact.state.globals, self._call_host)
+        return Native(
+            build or self._compiled, self._store, exact.memories, exact.state.globals, self._call_host
+        )
 
     def close(self) -> None:
         """Free what is native."""
@@ -128,6 +145,7 @@ class CompiledEngine:
         for memory in self._exact.memories:
             memory.renew(self._store)
         self._native = self._instantiate()
+        self._probing = None
 
     def begin(self, invocation: Invocation) -> None:
         """Make one more invocation the one under way, whatever became of the last one; see
@@ -146,10 +164,82 @@ class CompiledEngine:
         """Run until the goal is reached, a probe hits, or the run ends."""
         if self._ending is not None:
             return Stop(StopReason.ENDED, self._ending.position, ending=self._ending)
-        tick = min(goal.until.tick if goal.until is not None else _FAR, self._last_tick)
-        if goal.probes or goal.event is not None or tick - self._exact.position.tick <= self._near:
+        if goal.probes and self._replaying and goal.event is None:
+            return self._search(goal)
+        tick = min(goal.until.tick if goal.until is not None else _FAR, self.last_tick)
+        if goal.probes or goal.event is not None or tick - self._exact.position.tick <= self.near:
             return self._exact.run(goal)
         return self._run_far(tick) or self._exact.run(goal)
+
+    # --- probes -----------------------------------------------------------------------------------
+
+    def _search(self, goal: Goal) -> Stop:
+        here = self._exact.position
+        is_warm = self._searched == (goal.probes, here)
+        self._searched = None
+        until, near = goal.until, here.tick + self.near
+        watches = sum(isinstance(probe, WatchProbe) for probe in goal.probes)
+        if watches > abi.MOST_WATCHES or (until is not None and until.tick <= near):
+            return self._exact.run(goal)
+        stop = Search(self, goal).run(is_warm)
+        if stop.reason is StopReason.LIMIT:
+            self._searched = goal.probes, stop.position
+        return stop
+
+    @property
+    def exact(self) -> Interpreter:
+        """The interpreter, which has the state whenever the machine rests."""
+        return self._exact
+
+    def can_scout(self) -> bool:
+        """Whether compiled code can take over here."""
+        return self._sites.can_go_on(self._exact.state.frames, self._exact.position)
+
+    def base(self) -> Snapshot:
+        """A snapshot to go back to: a new one, if the way from the last one has become too long for its
+        cost."""
+        base = self._base or unreachable("there is no snapshot to go back to")
+        way = (self._exact.position.tick - base.position.tick) * self._pace
+        if way > _PATIENCE * self._capture_seconds:
+            began = time.perf_counter()
+            base = self._base = Snapshot.capture(self._exact.state, base)
+            self._capture_seconds = time.perf_counter() - began
+        return base
+
+    def scout(self, probes: Sequence[Probe], limit: int, most: int) -> Sighting:
+        """Run to tick `limit`, noting the ticks between which `probes` may hit; see `scout.Sighting`."""
+        began, state = time.perf_counter(), self._exact.state
+        start = state.position.tick
+        native = self._probing_native() if needs_probing_build(probes) else self._native
+        native.load(state)
+        scout = self._scout = Scout(native, probes, state, most)
+        stack = _Stack(scout, self._sites, state.frames, self._exact.invocations, state.invocation)
+        native.set_clock(stack.first_tick(state.position), limit)
+        self._next_event = state.next_event
+        at_limit = False
+        try:
+            at_limit = stack.run(state.position) is None
+        except (wasmtime.Trap, wasmtime.WasmtimeError, HostExit, HostTrap, EndOfLog, TtdError):
+            native.clean_up()  # what it was, the interpreter will tell
+        finally:
+            self._scout = None
+            scout.disarm()
+        sighting = scout.sighting(at_limit, limit)
+        native.save(state)
+        if at_limit:
+            self._exact.resume(Position(limit), stack.waiting, self._next_event, stack.invocation)
+        ticks = native.tick - start
+        if ticks > _ENOUGH_TO_JUDGE:
+            self._pace = (time.perf_counter() - began) / ticks
+        return sighting
+
+    def _probing_native(self) -> Native:
+        if self._probing_build is None:
+            build = self._compiled.instrumented.with_probes()
+            self._probing_build = Compiled(self._compiled.engine, build, user_cache())
+        if self._probing is None:
+            self._probing = self._instantiate(self._probing_build)
+        return self._probing
 
     # --- the long way -----------------------------------------------------------------------------
 
@@ -171,7 +261,7 @@ class CompiledEngine:
         try:
             done = stack.run(state.position)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            trap = _trap(error)
+            trap = self._trap(error)
             if trap.kind is TrapKind.STACK_EXHAUSTED and self._base is not None:
                 return self._unwind(tick)
             return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=trap), stack.invocation)
@@ -204,6 +294,15 @@ class CompiledEngine:
         self._ending = ending
         return Stop(StopReason.ENDED, ending.position, ending=ending)
 
+    def _trap(self, error: Exception) -> Trap:
+        """What Wasmtime's trap is called here. It makes no difference between access to a table and a call."""
+        if not isinstance(error, wasmtime.Trap) or error.trap_code is None:
+            return Trap(TrapKind.UNCAUGHT_EXCEPTION)
+        kind = _TRAPS[error.trap_code.name]
+        if kind is TrapKind.TABLE_OUT_OF_BOUNDS and self._compiled.opcode_at_trap(error) in _CALLS_INDIRECT:
+            kind = TrapKind.UNDEFINED_ELEMENT
+        return Trap(kind)
+
     def _unwind(self, tick: int) -> Stop | None:
         """Go on to `tick` with a fresh native stack, the old one being full.
 
@@ -223,7 +322,7 @@ class CompiledEngine:
         base = self._base or unreachable("there is no snapshot to go back to")
         self._start_afresh()
         self._exact.restore(base)
-        if tick - base.position.tick <= self._near:
+        if tick - base.position.tick <= self.near:
             return None
         return self._run_far(tick)
 
@@ -232,6 +331,8 @@ class CompiledEngine:
     ) -> tuple[Value, ...]:
         results = self._host.call(function, arguments, position, self._exact.memories)
         self._next_event += 1
+        if self._scout is not None:
+            self._scout.host_wrote(self._host)
         return results
 
 
@@ -300,7 +401,7 @@ class _Stack:
 
     def __init__(
         self,
-        native: Native,
+        native: Native | Scout,
         sites: _SiteIndex,
         frames: list[Frame],
         invocations: Sequence[Invocation],
@@ -363,7 +464,4 @@ _TRAPS = {
 }
 
 
-def _trap(error: Exception) -> Trap:
-    if isinstance(error, wasmtime.Trap) and error.trap_code is not None:
-        return Trap(_TRAPS[error.trap_code.name])
-    return Trap(TrapKind.UNCAUGHT_EXCEPTION)
+_CALLS_INDIRECT = (BY_MNEMONIC["call_indirect"].code, BY_MNEMONIC["return_call_indirect"].code)

@@ -28,6 +28,7 @@ from ttd.instrument.sites import Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasm.builder import Code, ModuleBuilder
+from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import ExternKind, FuncType, Module, TagType, ValType
 
 _M64 = (1 << 64) - 1
@@ -71,6 +72,7 @@ class Compiled:
         self.instrumented = instrumented
         self._cache = cache
         self._key = program_key(instrumented.module.data, instrumented.variant) if cache is not None else ""
+        self._makers: dict[str, Callable[[], bytes]] = {}
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
         self._noting: dict[tuple[int, int, frozenset[int]], wasmtime.Module] = {}
         self._patches: dict[tuple[int, frozenset[int]], wasmtime.Module] = {}
@@ -118,14 +120,32 @@ class Compiled:
 
     def _module(self, part: str, make: Callable[[], bytes]) -> wasmtime.Module:
         """A part of the program, from the cache or compiled."""
+        self._makers[part] = make
         stored = self._cache.get(self._key, part) if self._cache is not None else None
         if stored is not None:
             with contextlib.suppress(wasmtime.WasmtimeError):  # it may be of another processor
                 return wasmtime.Module.deserialize(self.engine, stored)
-        module = wasmtime.Module(self.engine, make())
+        module = wasmtime.Module(self.engine, make() + _name_section(part))
         if self._cache is not None:
             self._cache.put(self._key, part, bytes(module.serialize()))
         return module
+
+    def opcode_at_trap(self, trap: wasmtime.Trap) -> int | None:
+        """The first byte of the instruction that trapped, as far as Wasmtime tells where that was."""
+        frames = trap.frames
+        make = self._makers.get(frames[0].module_name or "") if frames else None
+        if make is None:
+            return None
+        code, offset = make(), frames[0].module_offset
+        return code[offset] if offset < len(code) else None
+
+
+def _name_section(name: str) -> bytes:
+    """The custom section that names a module (core, appendix "Name Section"), so that a trap can tell it."""
+    text = name.encode()
+    subsection = write_unsigned(len(text)) + text
+    contents = b"\x04name\x00" + write_unsigned(len(subsection)) + subsection
+    return b"\x00" + write_unsigned(len(contents)) + contents
 
 
 class Native:
