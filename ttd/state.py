@@ -24,6 +24,8 @@ SNAPSHOT_PAGE = 4096
 
 ZERO_PAGE = bytes(SNAPSHOT_PAGE)
 
+_ZEROS = bytes(WASM_PAGE)
+
 
 class Memory(Protocol):
     """A linear memory of a live program."""
@@ -93,20 +95,35 @@ class MemoryImage:
         before = previous.pages if previous is not None else {}
         view = memory.view()
         pages: dict[int, bytes] = {}
-        for number, offset in enumerate(range(0, len(view), SNAPSHOT_PAGE)):
-            page = bytes(view[offset : offset + SNAPSHOT_PAGE])
-            known = before.get(number)
-            if known is not None and known == page:
-                pages[number] = known
-            elif page != ZERO_PAGE:
-                pages[number] = page
+        for start in range(0, len(view), WASM_PAGE):
+            chunk = bytes(view[start : start + WASM_PAGE])
+            if chunk == _ZEROS:
+                continue
+            for offset in range(0, len(chunk), SNAPSHOT_PAGE):
+                number = (start + offset) // SNAPSHOT_PAGE
+                page = chunk[offset : offset + SNAPSHOT_PAGE]
+                known = before.get(number)
+                if known is not None and known == page:
+                    pages[number] = known
+                elif page != ZERO_PAGE:
+                    pages[number] = page
         return cls(len(view), pages)
 
     def restore(self, memory: Memory) -> None:
-        """Make `memory`, which must have this image's size, equal to the image."""
+        """Make `memory`, which must have this image's size, equal to the image.
+
+        What is zero and is to be zero is not written: the system gives no real memory for what was only read.
+        """
         view = memory.view()
-        for number, offset in enumerate(range(0, len(view), SNAPSHOT_PAGE)):
-            view[offset : offset + SNAPSHOT_PAGE] = self.pages.get(number, ZERO_PAGE)
+        used = {number * SNAPSHOT_PAGE // WASM_PAGE for number in self.pages}
+        for start in range(0, len(view), WASM_PAGE):
+            end = min(start + WASM_PAGE, len(view))
+            if start // WASM_PAGE in used:
+                for offset in range(start, end, SNAPSHOT_PAGE):
+                    page = self.pages.get(offset // SNAPSHOT_PAGE, ZERO_PAGE)
+                    view[offset : offset + SNAPSHOT_PAGE] = page
+            elif bytes(view[start:end]) != _ZEROS[: end - start]:
+                view[start:end] = _ZEROS[: end - start]
 
 
 @dataclass(frozen=True, slots=True)
