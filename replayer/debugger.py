@@ -88,7 +88,7 @@ class Debugger:
         engine: EngineFactory | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        """Load the program of `trace` and stand at its begin. `engine` None: the interpreter.
+        """Load the program of `trace` and stand at its begin. `engine` None: that of the recording.
 
         `progress` is called some ten times a second during long motions, on the caller's thread.
         The trace stays the caller's: closing the debugger does not close it.
@@ -177,13 +177,17 @@ class Debugger:
         A step that its tick does not have leads to the next position there is, and the message says so.
         Raises UsageError for a target outside the recording.
         """
+        if isinstance(target, ToEvent):
+            self._check_event(target.number)
+            return self._motion(lambda hunt: self._go_to_event(target.number), is_jump=True)
         position = self._time(target)
         if not self.begin <= position <= self.end:
             raise UsageError(
                 f"{position} is outside of the recording, which goes from {self.begin} to {self.end}"
             )
         report = self._motion(lambda hunt: self._go(position, hunt), is_jump=True)
-        if report.reason is StopKind.INTERRUPTED or self.position == position:
+        there = position == self.position or (not position.is_exact and self.position == self.end)
+        if report.reason is StopKind.INTERRUPTED or there:
             return report
         return replace(report, message=f"There is no {position}: tick {position.tick} has fewer steps.")
 
@@ -506,15 +510,20 @@ class Debugger:
         self._timeline.seek(position)
         return Landing(self.position, reached=True, at_end=self.position >= self.end)
 
-    def _time(self, target: Target) -> Position:
-        """The position of a target. Raises UsageError for an event that there is not."""
+    def _go_to_event(self, number: int) -> Landing:
+        self._timeline.seek_event(number)
+        return Landing(self.position, reached=True, at_end=self.position >= self.end)
+
+    def _check_event(self, number: int) -> None:
+        """Raise UsageError for an event that there is not."""
+        count = self.trace.event_count
+        if number >= count:
+            raise UsageError(f"no event {number}: the recording has {count}, counted from 0")
+
+    def _time(self, target: ToPosition | ToPercent | ToBegin | ToEnd) -> Position:
+        """The position of a target."""
         if isinstance(target, ToPosition):
             return target.position
-        if isinstance(target, ToEvent):
-            count = self.trace.event_count
-            if target.number >= count:
-                raise UsageError(f"no event {target.number}: the recording has {count}, counted from 0")
-            return self.trace.event(target.number).position
         if isinstance(target, ToBegin):
             return self.begin
         if isinstance(target, ToEnd) or target.percent >= 100:

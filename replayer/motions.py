@@ -13,7 +13,7 @@ May import base, engine, debuginfo, expr and this package.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ttd.debuginfo.info import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
@@ -21,6 +21,7 @@ from ttd.errors import ExpressionError
 from ttd.events import HostCall
 from ttd.expr import StateContext, evaluate
 from ttd.replayer.breakpoints import Armed, Table, condition_error
+from ttd.replayer.hostcalls import called_import
 from ttd.replayer.session import Session
 from ttd.replayer.timeline import Plan, Search, Timeline
 from ttd.replayer.views import BreakpointKind
@@ -103,7 +104,7 @@ class Hunt:
             return Landing(self._session.position, at_end=True)
         while True:
             here = self._session.position
-            marks = [self._next_catch(here), self._next_scope(here), until]
+            marks = [self._next_catch(), self._next_scope(here), until]
             known = [mark for mark in marks if mark is not None and mark > here]
             stop = self._timeline.forward(self._plan(own, deciding=True), min(known, default=None))
             reached = until is not None and self._session.position >= until
@@ -294,21 +295,25 @@ class Hunt:
 
     def call_here(self) -> HostCall | None:
         """The host call whose call instruction comes next, if the machine stands at one."""
-        trace, position = self._session.trace, self._session.position
-        number = trace.event_at_or_after(position)
-        call = trace.event(number) if number < trace.event_count else None
-        return call if call is not None and call.position == position else None
+        state, trace = self._session.state, self._session.trace
+        if state.next_event >= trace.event_count:
+            return None
+        call = trace.event(state.next_event)
+        if call.function != called_import(self._session.module, state):
+            return None
+        return replace(call, position=state.position)
 
     # --- stops that are known beforehand -------------------------------------------------------------
 
-    def _next_catch(self, here: Position) -> Position | None:
+    def _next_catch(self) -> Position | None:
         calls = self._caught_calls()
         if not calls:
             return None
-        trace = self._session.trace
-        for call in trace.events(trace.event_at_or_after(here)):
-            if call.position > here and call.function in calls:
-                return call.position
+        standing = self.call_here()
+        first = self._session.state.next_event if standing is None else standing.number + 1
+        for call in self._session.trace.events(first):
+            if call.function in calls:
+                return self._timeline.event_position(call.number)
         return None
 
     def _last_catch(self, here: Position) -> Position | None:
@@ -316,10 +321,9 @@ class Hunt:
         if not calls:
             return None
         trace = self._session.trace
-        for number in range(trace.event_at_or_after(here) - 1, -1, -1):
-            call = trace.event(number)
-            if call.function in calls:
-                return call.position
+        for number in range(self._timeline.events_before(here) - 1, -1, -1):
+            if trace.event(number).function in calls:
+                return self._timeline.event_position(number)
         return None
 
     def _caught_calls(self) -> set[int]:

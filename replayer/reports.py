@@ -147,7 +147,7 @@ class Reporter:
         if armed.view.traps:
             return self._session.ending.describe()
         frames, trace = self._session.state.frames, self._session.trace
-        number = trace.event_at_or_after(self._session.position)
+        number = self._session.state.next_event
         if not frames or number >= trace.event_count:
             return armed.view.what
         return f"call to {import_name(self._session.module, trace.event(number).function)}"

@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from ttd.engine.protocol import (
     TICK_RULE,
     Engine,
+    Exhaustion,
     FrameProbe,
     Goal,
     Hit,
@@ -29,11 +30,11 @@ from ttd.engine.protocol import (
     Program,
     Stop,
 )
-from ttd.errors import Divergence, TraceVersionError, check
+from ttd.errors import Divergence, TraceVersionError, unreachable
 from ttd.replayer.host import ReplayHost
 from ttd.state import Snapshot, State
 from ttd.store.trace import Trace
-from ttd.types import Ending, EndKind, Position, StopReason
+from ttd.types import Ending, EndKind, Position, StopReason, TrapKind
 from ttd.wasm.model import Module
 
 EngineFactory: TypeAlias = "Callable[[Program, Host], Engine]"
@@ -75,14 +76,39 @@ def program_of(trace: Trace) -> Program:
             manifest.limits.memory_pages,
             manifest.limits.table_elements,
         ),
+        _exhaustion(trace),
     )
 
 
+def _exhaustion(trace: Trace) -> Exhaustion | None:
+    """Where the recorded run used up its stack, if that is how it ended."""
+    trap = trace.ending.trap
+    if trap is None or trap.kind is not TrapKind.STACK_EXHAUSTED:
+        return None
+    return Exhaustion(trace.ending.position.tick, trace.event_count)
+
+
 def interpreter(program: Program, host: Host) -> Engine:
-    """The engine that is used unless another is asked for."""
+    """The exact engine: slow, but it needs no preparation."""
     from ttd.interpreter import Interpreter
 
     return Interpreter(program, host)
+
+
+def compiled(program: Program, host: Host) -> Engine:
+    """The fast engine."""
+    from ttd.engine.compiled import CompiledEngine
+
+    return CompiledEngine(program, host)
+
+
+ENGINES: dict[str, EngineFactory] = {"interpreter": interpreter, "compiled": compiled}
+"""All engines, by the names that manifests have for them."""
+
+
+def engine_of(trace: Trace) -> EngineFactory:
+    """The engine with which `trace` was recorded; the interpreter if it is one that we do not know."""
+    return ENGINES.get(trace.manifest.engine, interpreter)
 
 
 @runtime_checkable
@@ -103,12 +129,13 @@ class Session:
         self.program = program_of(trace)
         self.ending: Ending = trace.ending
         self.host = ReplayHost(trace, self.program.module)
-        self.engine = (factory or interpreter)(self.program, self.host)
+        self.engine = (factory or engine_of(trace))(self.program, self.host)
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
         self._slice = FIRST_SLICE
         self._ended: Stop | None = None
+        self._find_end()
 
     def close(self) -> None:
         """Free the engine."""
@@ -132,7 +159,8 @@ class Session:
 
     @property
     def end(self) -> Position:
-        """The last position of the recording."""
+        """The last position of the recording. Its step may be unknown, but is not once the machine is in the
+        last tick."""
         return max(self.ending.position, self.begin)
 
     @property
@@ -186,6 +214,17 @@ class Session:
         began, tick = time.perf_counter(), self.position.tick
         stop = self.engine.run(goal)
         self._tune(self.position.tick - tick, time.perf_counter() - began)
+        self._check(stop)
+        self._find_end()
+        return stop
+
+    def step(self) -> None:
+        """Go to the next rest."""
+        self._check(self.engine.step())
+        self._find_end()
+
+    def _check(self, stop: Stop) -> None:
+        """Hold an end of the run against that of the recording."""
         if stop.reason is StopReason.ENDED:
             self._check_ending(stop)
             self._ended = stop
@@ -193,7 +232,21 @@ class Session:
             self.ending = replace(self.ending, position=stop.position)
         elif self.complete and self.position > self.end:
             raise Divergence(self.position, self.ending.describe(), "still running")
-        return stop
+
+    def _find_end(self) -> None:
+        """Once the machine is in the last tick, find out at which step of it the recording ends.
+
+        A recording of compiled code need not know; whoever stands in that tick has to.
+        """
+        end = self.ending.position
+        if end.is_exact or self.position.tick < end.tick:
+            return
+        here = Snapshot.capture(self.state)
+        stop = self.engine.run(Goal(until=end))
+        self._check(stop)
+        self.ending = replace(self.ending, position=stop.position)
+        if stop.position != here.position:
+            self.restore(here)
 
     def _slice_end(self, until: Position | None) -> Position:
         """Where the next slice ends: after some time, at the goal, at the end of the recording."""
@@ -210,9 +263,10 @@ class Session:
             self._slice = max(16, self._slice // 2)
 
     def _check_ending(self, stop: Stop) -> None:
-        ending = stop.ending
-        check(ending is not None, "an engine ended without saying how")
-        if ending is not None and self.complete and ending != self.ending:
+        ending = stop.ending or unreachable("an engine ended without saying how")
+        if not self.ending.position.is_exact and self.ending.position.agrees(ending.position):
+            self.ending = replace(self.ending, position=ending.position)
+        if self.complete and ending != self.ending:
             raise Divergence(
                 stop.position,
                 f"{self.ending.describe()} at {self.ending.position}",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ttd.engine.protocol import Goal, Hit, Probe, Stop
-from ttd.errors import DamagedTrace, check
+from ttd.errors import DamagedTrace, Divergence, check
 from ttd.replayer.session import Session, just_after
 from ttd.replayer.snapshots import SnapshotPool
 from ttd.state import Snapshot, State
@@ -71,6 +71,7 @@ class Timeline:
         self._pool = SnapshotPool(Snapshot.capture(session.state))
         self._recorded = [info for info in session.trace.snapshots if self._usable(info)]
         self._recorded.sort(key=lambda info: info.position)
+        self._events: dict[int, Position] = {}  # of host calls whose step the trace does not know
         self._focus = session.begin
         self._captured_at = time.perf_counter()
         self._capture_cost = 0.0
@@ -168,6 +169,52 @@ class Timeline:
         self._pool.add(Snapshot.capture(self._session.state, neighbour), self._focus)
         self._captured_at = time.perf_counter()
         self._capture_cost = self._captured_at - began
+
+    # --- host calls ----------------------------------------------------------------------------------
+
+    def seek_event(self, number: int) -> None:
+        """Stand at the call instruction of host call `number`, which there must be.
+
+        Raises Divergence if the run does not make it where it was recorded. May raise `session.Interrupted`.
+        """
+        event = self._session.trace.event(number)
+        if event.position.is_exact:
+            self.seek(event.position)
+            return
+        tick = Position(event.position.tick)
+        if not tick <= self.position < event.position or self._session.state.next_event > number:
+            self.seek(max(tick, self._session.begin))
+        self._session.slice(Goal(until=event.position, event=number))
+        if self._session.state.next_event != number or self.position.tick != tick.tick:
+            raise Divergence(self.position, f"host call {number} at {event.position}", "none")
+        self._events[number] = self.position
+
+    def event_position(self, number: int) -> Position:
+        """The position of host call `number`. The machine then stands where it stood.
+
+        May raise `session.Interrupted`, on the way there.
+        """
+        recorded = self._session.trace.event(number).position
+        if not recorded.is_exact and number not in self._events:
+            here = self.position
+            self._capture_here()
+            self.seek_event(number)
+            self.seek(here)
+        return self._events.get(number, recorded)
+
+    def events_before(self, position: Position) -> int:
+        """How many host calls lie before `position`, which must be one of the run.
+
+        The machine may stand there afterwards. May raise `session.Interrupted`.
+        """
+        trace = self._session.trace
+        tick = Position(position.tick)
+        first, last = trace.event_at_or_after(tick), trace.event_at_or_after(Position(position.tick + 1))
+        if position == tick or all(event.position.is_exact for event in trace.events(first, last)):
+            return trace.event_at_or_after(position)
+        if self.position != position:
+            self.seek(position)
+        return self._session.state.next_event
 
     # --- searching forward ---------------------------------------------------------------------------
 
@@ -267,7 +314,7 @@ class Timeline:
         found = []
         while self.position < end:
             found.append(self.position)
-            self._session.engine.step()
+            self._session.step()
         return found
 
     def on(self, count: int) -> Position:
@@ -278,7 +325,7 @@ class Timeline:
         for walked in range(count):
             if self.position >= self._session.end:
                 break
-            self._session.engine.step()
+            self._session.step()
             if walked % 1024 == 1023:
                 self._session.obey_interrupt()
         return self.position

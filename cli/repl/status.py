@@ -86,10 +86,11 @@ def info_event(session: Session, _arguments: str) -> None:
         return
     event = trace.event(number)
     session.console.write(f"{number}: {event_line(session.debugger.module, event)}")
-    here = (
-        " (here)" if event.position == session.debugger.position else f" ('goto event {number}' goes there)"
-    )
-    session.console.write(f"  at {event.position}{here}")
+    call = session.debugger.call_here()
+    if call is not None:
+        session.console.write(f"  at {call.position} (here)")
+    else:
+        session.console.write(f"  at {event.position} ('goto event {number}' goes there)")
 
 
 def info_functions(session: Session, pattern: str) -> None:
