@@ -273,6 +273,7 @@ class _Thaw(BodyEmitter):
             else:
                 self.out += b"\x0b"
                 self.labels.pop()
+                self.mend_behind(control.end)
             cursor = control.end + 1
         self.emit_range(cursor, len(self.plan.instructions) - 1)
 
@@ -281,6 +282,7 @@ class _Thaw(BodyEmitter):
         self.out += branch(1) + b"\x0b"
         self.labels.pop()
         self.open_loop(control.opener)
+        self.mend_behind(control.opener)
         self.emit_range(control.opener + 1, control.end + 1)
         self.out += b"\x0b"
         self.labels.pop()

@@ -262,6 +262,7 @@ class BodyEmitter:
         structured = self.remapping or self.plan.has_tries
         places, watching = self.places, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
+        mended = self.plan.nan.behind
         raw = instructions[start].offset
         for index in range(start, stop):
             instruction = instructions[index]
@@ -270,7 +271,7 @@ class BodyEmitter:
             noted, watched = instruction.offset in places, op in writers
             if op in _ALWAYS or op in SEGMENTS or op in _STRUCTURE:
                 handler = self._handler(op, index, structured)
-            if handler is None and not noted and not watched:
+            if handler is None and not noted and not watched and index not in mended:
                 continue
             self.out += self.data[raw : instruction.offset]
             raw = instructions[index + 1].offset
@@ -280,7 +281,15 @@ class BodyEmitter:
             (handler or self._copy)(index, instruction)
             if close is not None:
                 close()
+            self.mend_behind(index)
         self.out += self.data[raw : instructions[stop].offset]
+
+    def mend_behind(self, index: int) -> None:
+        """Make the value right that instruction `index` has pushed, if the NaN rule asks for it here."""
+        mending = self.plan.nan.behind.get(index)
+        if mending is not None:
+            local = self.temporary("nan", mending.type)
+            self.out += local_tee(local) + mending.code(local)
 
     def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:
         """What writes instruction `index`; None where it is copied."""
@@ -462,14 +471,16 @@ class BodyEmitter:
         out += global_get(layout.spill) + local_tee(self.address)
         out += b"\x42" + write_signed(header) + layout.store(ValType.I64, 0)
         out += here + local_get(self.entry) + layout.store(ValType.I64, 8)
+        mendings = self.plan.nan.of_record(site.index, site.locals, len(site.operands))
         references = 0
-        for (local, type_), place in zip(values, places, strict=True):
+        for (local, type_), place, mending in zip(values, places, mendings, strict=True):
             if type_.is_reference:
                 out += global_get(layout.references) + i32_const(place) + b"\x6a" + local_get(local)
                 out += b"\x26" + write_unsigned(layout.reference_tables[type_])
                 references += 1
             else:
-                out += here + local_get(local) + layout.store(type_, place)
+                right = mending.code(local) if mending is not None else b""
+                out += here + local_get(local) + right + layout.store(type_, place)
         if references:
             out += (
                 global_get(layout.references)

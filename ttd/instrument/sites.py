@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import cast
 
 from ttd.instrument.liveness import Liveness
+from ttd.instrument.nan import NanPlan, nan_plan
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC
 from ttd.wasm.typing import Control, Typing, type_function
@@ -128,6 +129,11 @@ class FunctionPlan:
             else:
                 landings[index] = landings[index + 1]
         return landings
+
+    @cached_property
+    def nan(self) -> NanPlan:
+        """Where the NaN rule takes something to be done."""
+        return nan_plan(self.module, self.typing, {site.index: site.locals for site in self.sites})
 
     @cached_property
     def control_opened(self) -> dict[int, Control]:
