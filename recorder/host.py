@@ -12,15 +12,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from ttd.calllog import CallLog
+from ttd.engine.bulk import NativeCalls, RunningCalls
 from ttd.engine.protocol import HostExit, HostTrap
 from ttd.errors import LinkError, check, unreachable
-from ttd.events import HostCall, Outcome
+from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.recorder.calls import Callee, Performed
 from ttd.recorder.hostapi import Declaration, HostFunction, References
 from ttd.recorder.options import WasiOptions
 from ttd.recorder.wasihost import WasiHost
 from ttd.state import Memory
-from ttd.types import Position, Value
+from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE
 from ttd.wasm.model import ExternKind, FuncType, Import, Module
 
@@ -33,7 +35,10 @@ class Abandoned(BaseException):
 
 
 class RecordingHost:
-    """A `ttd.engine.protocol.Host` that does what is asked and gives `log` an event for each call."""
+    """A `ttd.engine.protocol.Host` that does what is asked and gives `log` an event for each call.
+
+    Calls of WASI it lets the compiled engine make by itself (`ttd.engine.bulk.NativeRecording`).
+    """
 
     def __init__(
         self,
@@ -45,24 +50,35 @@ class RecordingHost:
         """LinkError if an import has no provider, or one of another type."""
         self._wasi = WasiHost(wasi, _served(module, functions), _wasi_memory(module))
         self._callees = _bind(module, functions, self._wasi)
+        self._wasi_functions = {
+            index: item.name
+            for index, item in enumerate(item for item in module.imports if item.kind is ExternKind.FUNCTION)
+            if _is_wasi(item, functions)
+        }
         self._early: list[HostCall] = []
         self._log = log or self._early.append
+        self._log_calls: Callable[[CallLog], None] | None = None
+        self._running: RunningCalls | None = None
         self._gate = threading.Lock()
         self._abandoned = False
         self.events = 0
         """How many calls have been logged."""
         self.pending: Position | None = None
         """The position of the call that is under way, if one is."""
+        self._last: Position | None = None
 
     def prepare(self, memories: Sequence[Memory]) -> None:
         """Set up the surroundings that calls will need. UsageError where that fails."""
         self._wasi.prepare(memories)
 
-    def attach(self, log: Callable[[HostCall], None]) -> None:
-        """From now on give events to `log`, those that there have been too."""
+    def attach(
+        self, log: Callable[[HostCall], None], log_calls: Callable[[CallLog], None] | None = None
+    ) -> None:
+        """From now on give events to `log`, those that there have been too. Calls that come in raw form go to
+        `log_calls`; without it they become events first."""
         for event in self._early:
             log(event)
-        self._log = log
+        self._log, self._log_calls = log, log_calls
 
     def call(
         self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
@@ -75,26 +91,83 @@ class RecordingHost:
                 raise Abandoned
             self._log(_event(self.events, position, function, arguments, performed))
             self.events += 1
-            self.pending = None
+            self.pending, self._last = None, position
         if performed.outcome is Outcome.EXITED:
             raise HostExit(performed.code)
         if performed.outcome is Outcome.TRAPPED:
             raise HostTrap(performed.message)
         return performed.results
 
+    # --- calls without Python (`ttd.engine.bulk.NativeRecording`) ---------------------------------------
+
+    def native_calls(self, memories: Sequence[Memory]) -> NativeCalls | None:
+        """The functions of Wasmtime's WASI that the guest imports."""
+        self.prepare(memories)
+        memory = self._wasi.memory_index
+        if memory is None:
+            return None
+        found = {index: (name, self._wasi.native(name)) for index, name in self._wasi_functions.items()}
+        return NativeCalls(memory, {i: (name, native) for i, (name, native) in found.items() if native})
+
+    def attend(self, calls: RunningCalls) -> None:
+        """From now on `calls` tells of a native call that is under way."""
+        self._running = calls
+
+    def record_calls(self, calls: CallLog) -> None:
+        """Log calls that were made without Python."""
+        with self._gate:
+            if self._abandoned:
+                raise Abandoned
+            if self._log_calls is not None:
+                self._log_calls(calls)
+            else:
+                for event in calls.events(self.events):
+                    self._log(event)
+            self.events += calls.count
+            self._last = Position(calls.last_tick, UNKNOWN_STEP)
+
+    def record_trap(
+        self,
+        function: int,
+        arguments: tuple[Value, ...],
+        reads: tuple[MemoryWrite, ...],
+        position: Position,
+        error: Exception,
+        memories: Sequence[Memory],
+    ) -> str:
+        """Log a call that was made without Python and trapped; the message."""
+        numbers = [value for value in arguments if isinstance(value, int)]
+        name, memory = self._wasi_functions[function], memories[self._wasi.memory_index or 0]
+        performed = self._wasi.trapped(name, numbers, reads, memory, str(error))
+        with self._gate:
+            self._log(_event(self.events, position, function, arguments, performed))
+            self.events += 1
+        return performed.message
+
+    def pump(self) -> None:
+        """If a native call takes long, log those before it, lest they wait with it. For another thread."""
+        if self._running is not None and not self._abandoned:
+            self._running.drain()
+
     def seek(self, event: int) -> None:
         """A recording never goes back; see `ttd.engine.protocol.Host.seek`."""
         check(event == self.events, "a recording was asked to go to another time")
 
     def abandon(self) -> Position | None:
-        """Give up on the call that is under way; its position, or None if none is.
+        """Log nothing any more from now on; how far the log goes. For another thread.
 
-        From then on nothing is logged any more, whenever the call comes back. For another thread.
+        That is the position of the call under way, or else of the last one; None if there was none.
         """
+        self.pump()
+        native = self._running.pending() if self._running is not None else None
         with self._gate:
-            if self.pending is not None:
-                self._abandoned = True
-            return self.pending
+            self._abandoned = True
+            return native or self.pending or self._last
+
+    def check_wanted(self) -> None:
+        """Raise Abandoned if the recording was given up."""
+        if self._abandoned:
+            raise Abandoned
 
 
 def _event(

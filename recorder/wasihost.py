@@ -59,12 +59,24 @@ class WasiHost:
         self._strings = StringSizes.of(options.argv, options.env)
         self._memory: Memory | None = None
         self._calls: dict[str, NativeCall] = {}
+        self._functions: dict[str, wasmtime.Func] = {}
 
     def prepare(self, memories: Sequence[Memory]) -> None:
         """Set up what calls of WASI need, if there are any. UsageError where a directory cannot be opened."""
-        if self._index is not None and self._names:
-            self._memory = memories[self._index]
-            self._calls = _trampoline(self._options, self._names, self._memory)
+        if self._index is None or not self._names or memories[self._index] is self._memory:
+            return
+        self._memory = memories[self._index]
+        self._calls, self._functions = _trampoline(self._options, self._names, self._memory)
+
+    @property
+    def memory_index(self) -> int | None:
+        """Number of the memory that WASI works on; None if there is none."""
+        return self._index
+
+    def native(self, name: str) -> wasmtime.Func | None:
+        """Function `name` of Wasmtime itself, once prepared, if ttd does not serve it alone. It works on
+        the memory of the instance that calls it."""
+        return self._functions.get(name)
 
     def callee(self, name: str) -> Callee:
         """Function `name` alone, as the recording host wants it."""
@@ -99,6 +111,14 @@ class WasiHost:
             return Performed((), writes, reads, Outcome.TRAPPED, message=str(trap))
         completion = Completion.SUCCESS if errno == SUCCESS else Completion.ERROR
         return Performed((errno,), self._copy(effects.written(completion, view), view), reads)
+
+    def trapped(
+        self, name: str, arguments: Sequence[int], reads: tuple[MemoryWrite, ...], memory: Memory, error: str
+    ) -> Performed:
+        """What came of a call that was made without Python, and trapped with `error`."""
+        view = memory.view()
+        written = Effects(FUNCTIONS[name], arguments, view, self._strings).written(Completion.TRAP, view)
+        return Performed((), self._copy(written, view), reads, Outcome.TRAPPED, message=_cause(error))
 
     def _copy(self, ranges: Sequence[Range], view: memoryview) -> tuple[MemoryWrite, ...]:
         index = self._index or 0
@@ -136,8 +156,10 @@ _CPU_CLOCKS: dict[str, Callable[[bool], int]] = {
 # --- the trampoline ----------------------------------------------------------------------------------
 
 
-def _trampoline(options: WasiOptions, names: Sequence[str], memory: Memory) -> dict[str, NativeCall]:
-    """Instantiate the trampoline for functions `names` beside `memory`."""
+def _trampoline(
+    options: WasiOptions, names: Sequence[str], memory: Memory
+) -> tuple[dict[str, NativeCall], dict[str, wasmtime.Func]]:
+    """Instantiate the trampoline for functions `names` beside `memory`; and Wasmtime's own functions."""
     import wasmtime
 
     if not isinstance(memory, NativeMemory):
@@ -151,12 +173,14 @@ def _trampoline(options: WasiOptions, names: Sequence[str], memory: Memory) -> d
     instance = linker.instantiate(store, wasmtime.Module(store.engine, code))
     exports = instance.exports(store)
     calls: dict[str, NativeCall] = {}
+    functions: dict[str, wasmtime.Func] = {}
     for name in names:
-        function = exports[name]
-        if not isinstance(function, wasmtime.Func):
+        function, original = exports[name], linker.get(store, MODULE, name)
+        if not isinstance(function, wasmtime.Func) or not isinstance(original, wasmtime.Func):
             raise InternalError(f"the trampoline exports no function {name}")
         calls[name] = native_call(store, function, len(FUNCTIONS[name].params))
-    return calls
+        functions[name] = original
+    return calls, functions
 
 
 def _config(options: WasiOptions) -> wasmtime.WasiConfig:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ttd.calllog import CallLog
 from ttd.engine.protocol import EndOfLog, HostExit, HostTrap
-from ttd.errors import DamagedTrace, Divergence
+from ttd.errors import DamagedTrace, Divergence, TtdError
 from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.state import Memory
 from ttd.store.trace import Trace
@@ -29,7 +30,7 @@ def import_name(module: Module, function: int) -> str:
 
 
 class ReplayHost:
-    """Answers host calls from `trace`. Implements `ttd.engine.protocol.Host`."""
+    """Answers host calls from `trace`. Implements `ttd.engine.protocol.Host`, and `BulkAnswers` besides."""
 
     def __init__(self, trace: Trace, module: Module) -> None:
         self._trace = trace
@@ -73,6 +74,13 @@ class ReplayHost:
             raise HostTrap(event.message)
         self._check_results(event)
         return event.results
+
+    def answers(self, event: int, size: int) -> tuple[CallLog, int] | None:
+        """The answers from event number `event` on; see `ttd.engine.bulk.BulkAnswers`."""
+        try:
+            return self._trace.call_log(event, size) if event < self._trace.event_count else None
+        except TtdError:  # `call` tells what is wrong, when the event is due.
+            return None
 
     def _expected(self, function: int, arguments: tuple[Value, ...], position: Position) -> HostCall:
         """The next event of the log; EndOfLog if the log was cut off, a divergence if it was not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TypeAlias
 
+from ttd.calllog import CallLog
 from ttd.events import HostCall
 from ttd.state import Snapshot
 from ttd.types import Ending, Position
@@ -20,13 +21,15 @@ class Barrier(threading.Event):
     """An item that is set when everything before it is committed."""
 
 
-Item: TypeAlias = HostCall | Snapshot | Position | Ending | Barrier
+Item: TypeAlias = HostCall | CallLog | Snapshot | Position | Ending | Barrier
 """What a queue holds; a position is a note of progress."""
 
 
-def weight(event: HostCall) -> int:
+def weight(event: HostCall | CallLog) -> int:
     """Roughly how many bytes `event` takes."""
     size = EVENT_WEIGHT
+    if isinstance(event, CallLog):
+        return size + len(event.data)
     for write in event.writes:
         size += len(write.data)
     for read in event.reads:

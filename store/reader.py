@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ttd.calllog import CallLog, Calls, encode_calls
 from ttd.errors import DamagedTrace, UsageError
 from ttd.events import HostCall
 from ttd.state import Snapshot
@@ -87,7 +88,7 @@ class Trace:
         self._database = database
         self._lock = threading.RLock()
         self._contents = ContentReader()
-        self._decoded: OrderedDict[int, list[HostCall]] = OrderedDict()
+        self._decoded: OrderedDict[int, Sequence[HostCall]] = OrderedDict()
 
     @classmethod
     def open(cls, path: Path | None = None, number: int | None = None) -> Trace:
@@ -210,6 +211,22 @@ class Trace:
             yield from self._chunk(index)[number - first : end - first]
             number = first + self._log.chunks[index].count
 
+    def call_log(self, number: int, size: int) -> tuple[CallLog, int] | None:
+        """Calls in raw form, of which all but the first n are events from `number` on, and that n.
+
+        About `size` bytes, or more where the trace has them in raw form already. None if event `number` has
+        no raw form. Raises as `event` does.
+        """
+        if not 0 <= number < self.event_count:
+            raise UsageError(f"there is no event {number}; the trace has {self.event_count} of them")
+        index = bisect_right(self._log.chunks, number, key=attrgetter("first")) - 1
+        chunk, events = self._log.chunks[index], self._chunk(index)
+        if isinstance(events, Calls):
+            ticks = chunk.position.tick, chunk.last_position.tick
+            return CallLog(*ticks, chunk.count, events.data), number - chunk.first
+        calls = encode_calls(events[number - chunk.first :], size)
+        return None if calls is None else (calls, 0)
+
     def event_at_or_after(self, position: Position) -> int:
         """Number of the first event at `position` or later; `event_count` if there is none."""
         index = bisect_right(self._log.chunks, position, key=lambda chunk: chunk.last_position)
@@ -218,10 +235,13 @@ class Trace:
         if index == len(self._log.chunks):
             return self.event_count
         chunk = self._log.chunks[index]
-        found = (event.number for event in self._chunk(index) if event.position >= position)
+        events = self._chunk(index)
+        if isinstance(events, Calls):  # all of whose steps are unknown, and so the last of their ticks
+            return chunk.first + events.at_or_after(position.tick)
+        found = (event.number for event in events if event.position >= position)
         return next(found, chunk.first + chunk.count)
 
-    def _chunk(self, index: int) -> list[HostCall]:
+    def _chunk(self, index: int) -> Sequence[HostCall]:
         with self._lock:
             if index in self._decoded:
                 self._decoded.move_to_end(index)
@@ -235,7 +255,7 @@ class Trace:
                 self._decoded.popitem(last=False)
             return events
 
-    def _decode(self, chunk: Chunk) -> list[HostCall]:
+    def _decode(self, chunk: Chunk) -> Sequence[HostCall]:
         data = chunk.data if chunk.data is not None else _bytes(self._row("events", first=chunk.first).data)
         events = decode_events(data, chunk.first, chunk.count, chunk.position.tick, self._content)
         if (events[0].position, events[-1].position) != (chunk.position, chunk.last_position):

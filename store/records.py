@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from ttd.calllog import CallLog, Calls
 from ttd.errors import DamagedTrace
 from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, Frame, MemoryImage, Snapshot
@@ -48,6 +49,11 @@ def encode_events(events: Sequence[HostCall], contents: Mapping[bytes, int] = _N
     return pack(rows)
 
 
+def encode_calls(calls: CallLog) -> bytes:
+    """A chunk of calls in raw form, as compiled code logs them: bytes instead of a list."""
+    return pack(calls.data)
+
+
 def _event_row(event: HostCall, tick: int, contents: Mapping[bytes, int]) -> tuple[object, ...]:
     position = event.position
     head = (position.tick - tick, position.step, event.function, event.arguments, event.results)
@@ -69,12 +75,14 @@ def _flat(writes: Sequence[MemoryWrite], contents: Mapping[bytes, int]) -> list[
 
 def decode_events(
     data: bytes, first: int, count: int, tick: int, load: Callable[[int], bytes]
-) -> list[HostCall]:
+) -> Sequence[HostCall]:
     """The `count` events of a chunk whose first one has number `first` and tick `tick`.
 
     `load` gives content by number.
     """
     rows = unpack(data)
+    if isinstance(rows, bytes):
+        return Calls(rows, first, count, tick)
     if not isinstance(rows, tuple) or len(rows) != count:
         raise DamagedTrace(f"the chunk of events from {first} on does not have {count} events")
     events: list[HostCall] = []

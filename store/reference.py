@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Table
 
+from ttd import calllog
 from ttd.store import codec, manifest, records, worker, writer
 from ttd.store.manifest import Manifest
 from ttd.store.schema import APPLICATION_ID, metadata
@@ -109,6 +110,8 @@ def _packed() -> Iterator[str]:
         yield ""
         yield (inspect.getdoc(encode) or "").replace("``", "`")
         yield ""
+        if encode is records.encode_events:
+            yield from _raw_calls()
     yield f"Bytes of {records.OUTLINE >> 10} KiB and more that a host call wrote or was given are content."
     yield ""
     yield "### trace.manifest"
@@ -117,6 +120,17 @@ def _packed() -> Iterator[str]:
     yield ", ".join(f"`{name}`" for name in Manifest.__slots__) + "."
     yield "An invocation is `[function, arguments, export]`, a preopen `[host path, guest path]`; limits are"
     yield "`[call depth, memory pages, table elements]`; `created` is ISO 8601 with a time zone."
+    yield ""
+
+
+def _raw_calls() -> Iterator[str]:
+    yield inspect.getdoc(records.encode_calls) or ""
+    yield ""
+    _, start, layout = inspect.cleandoc(calllog.__doc__ or "").partition("    record (")
+    layout, end, rest = layout.partition("What does not fit")
+    yield start + layout.rstrip()
+    yield ""
+    yield end + rest.partition("\n\n")[0]
     yield ""
 
 

@@ -64,7 +64,7 @@ events = Table(
     Column("step", BigInteger, nullable=False, comment="and its step."),
     Column("last_tick", BigInteger, nullable=False, comment="Position of the last event: its tick,"),
     Column("last_step", BigInteger, nullable=False, comment="and its step."),
-    Column("data", LargeBinary, nullable=False, comment="Packed list of events."),
+    Column("data", LargeBinary, nullable=False, comment="Packed list of events, or packed bytes."),
     Column(
         "checksum",
         LargeBinary,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Table
 
+from ttd.calllog import CallLog
 from ttd.errors import InternalError
 from ttd.events import HostCall
 from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
@@ -20,18 +21,21 @@ from ttd.store.codec import checksum
 from ttd.store.database import Database
 from ttd.store.items import Barrier, Item, weight
 from ttd.store.pages import ContentWriter
-from ttd.store.records import encode_ending, encode_events, encode_snapshot, large_parts
+from ttd.store.records import encode_calls, encode_ending, encode_events, encode_snapshot, large_parts
 from ttd.store.schema import ending as ending_table
 from ttd.store.schema import events as event_table
 from ttd.store.schema import progress as progress_table
 from ttd.store.schema import snapshot as snapshot_table
-from ttd.types import Ending, Position
+from ttd.types import UNKNOWN_STEP, Ending, Position
 
 CHUNK_EVENTS = 1024
 """Most events in one chunk."""
 
 CHUNK_BYTES = 1 << 20
 """A chunk is closed when the weight of its events reaches this."""
+
+SMALL_LOG = 16 << 10
+"""Logs of calls with fewer bytes become events: a chunk for each would make many small rows."""
 
 PORTION = 512
 """Pages of a snapshot that are stored in one transaction."""
@@ -51,7 +55,7 @@ class Worker:
         self._trace = trace
         self._contents = ContentWriter()
         self._maps = _PageMaps()
-        self._events: list[HostCall] = []
+        self._events: list[HostCall | CallLog] = []
         self._next_event = 0
         self._snapshots: deque[Snapshot] = deque()
         self._number = 0
@@ -87,7 +91,7 @@ class Worker:
         size = 0
         while queue and size < TRANSACTION and not self._barriers:
             item = queue.popleft()
-            if isinstance(item, HostCall):
+            if isinstance(item, (HostCall, CallLog)):
                 self._events.append(item)
                 size += weight(item)
             elif isinstance(item, Snapshot):
@@ -103,18 +107,28 @@ class Worker:
     # --- events --------------------------------------------------------------------------------------
 
     def _write_events(self, connection: Connection) -> None:
-        for chunk in _chunks(self._events):
-            first, last = chunk[0], chunk[-1]
-            if first.number != self._next_event or last.number != first.number + len(chunk) - 1:
-                raise InternalError(f"event {first.number} was logged where {self._next_event} was due")
-            where = (first.position.tick, first.position.step, last.position.tick, last.position.step)
-            names = ("tick", "step", "last_tick", "last_step")
-            large = large_parts(chunk)
-            contents = dict(zip(large, self._contents.put(connection, large), strict=True))
-            keys = {"first": first.number, "count": len(chunk)} | dict(zip(names, where, strict=True))
-            self._insert(connection, event_table, keys, encode_events(chunk, contents))
-            self._next_event += len(chunk)
+        for group in _groups(self._events, self._next_event):
+            if isinstance(group, CallLog):
+                begin, end = Position(group.tick, UNKNOWN_STEP), Position(group.last_tick, UNKNOWN_STEP)
+                self._write_chunk(connection, group.count, begin, end, encode_calls(group))
+                continue
+            for chunk in _chunks(group):
+                first, last = chunk[0], chunk[-1]
+                if first.number != self._next_event or last.number != first.number + len(chunk) - 1:
+                    raise InternalError(f"event {first.number} was logged where {self._next_event} was due")
+                large = large_parts(chunk)
+                contents = dict(zip(large, self._contents.put(connection, large), strict=True))
+                data = encode_events(chunk, contents)
+                self._write_chunk(connection, len(chunk), first.position, last.position, data)
         self._events = []
+
+    def _write_chunk(
+        self, connection: Connection, count: int, begin: Position, end: Position, data: bytes
+    ) -> None:
+        keys = {"first": self._next_event, "count": count, "tick": begin.tick, "step": begin.step}
+        keys |= {"last_tick": end.tick, "last_step": end.step}
+        self._insert(connection, event_table, keys, data)
+        self._next_event += count
 
     def _write_progress(self, connection: Connection) -> None:
         if self._progress is None:
@@ -199,6 +213,29 @@ def insert_row(
         row["data"] = data
     row["checksum"] = checksum(data or b"", table.name, *keys.values())
     connection.execute(table.insert(), [row])
+
+
+def _groups(events: Sequence[HostCall | CallLog], number: int) -> Iterator[list[HostCall] | CallLog]:
+    """Runs of events, and large logs of calls by themselves; small ones are joined to the events around.
+
+    The first event has number `number`.
+    """
+    run: list[HostCall] = []
+    for item in events:
+        if isinstance(item, HostCall):
+            run.append(item)
+            number += 1
+            continue
+        if len(item.data) < SMALL_LOG:
+            run += item.events(number)
+        else:
+            if run:
+                yield run
+            run = []
+            yield item
+        number += item.count
+    if run:
+        yield run
 
 
 def _chunks(events: list[HostCall]) -> Iterator[list[HostCall]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ttd.calllog import CallLog
 from ttd.errors import InternalError, TtdError, UsageError
 from ttd.events import HostCall
 from ttd.state import Snapshot
@@ -44,7 +45,7 @@ _NUDGE = 256 << 10
 
 
 class TraceWriter:
-    """Writes one recording. All methods but `append` may wait for the writer's thread.
+    """Writes one recording. All methods but `append` and `append_calls` may wait for the writer's thread.
 
     Everything raises TtdError when writing failed (disk full, file deleted, …) and UsageError where said.
     """
@@ -99,8 +100,15 @@ class TraceWriter:
 
     # --- the guest's side ----------------------------------------------------------------------------
 
+    def append_calls(self, calls: CallLog) -> None:
+        """Log host calls in raw form. Takes a microsecond for all; waits as `append` does."""
+        self._append(calls)
+
     def append(self, event: HostCall) -> None:
         """Log a host call. Takes about a microsecond; waits only when `MAX_BACKLOG` is exceeded."""
+        self._append(event)
+
+    def _append(self, event: HostCall | CallLog) -> None:
         if self._done or self._error is not None:
             self._refuse()
         self._queue.append(event)

@@ -20,7 +20,7 @@ from tests.support import ROOT
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 
-BASE = {"errors", "types", "state", "events", "wasi"}
+BASE = {"errors", "types", "state", "events", "calllog", "wasi"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),
@@ -49,7 +49,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "click": ("ttd.cli",),
 }
 
-DRIVER = {"ttd.engine.compiled", "ttd.engine.native"}
+DRIVER = {f"ttd.engine.{name}" for name in ("compiled", "gates", "native", "scout", "search")}
 """The driver of the compiled engine stands above the interpreter, which takes its steps within a tick."""
 
 COSTLY = ("wasmtime", "sqlalchemy", "prompt_toolkit", "elftools")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorder import rig as rig_module
+from tests.recorder.gates import GateRig
 from tests.recorder.rig import (
     ALL_RIGHTS,
     BUFFER,
@@ -48,9 +49,11 @@ def folder(tmp_path: Path) -> Path:
     return box
 
 
-@pytest.fixture
-def rig(folder: Path) -> Rig:
-    return Rig.over(
+@pytest.fixture(params=[Rig, GateRig], ids=["python", "gates"])
+def rig(request: pytest.FixtureRequest, folder: Path) -> Rig:
+    """Once with every call made by Python, and once with the native gates of the compiled engine."""
+    kind: type[Rig] = request.param
+    return kind.over(
         folder, stdin=StdinKind.NULL, argv=("prog", "x y", "é"), env=(("A", "b"), ("LONG", "v" * 99))
     )
 
