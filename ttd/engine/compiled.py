@@ -20,15 +20,28 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.interpreter`, `ttd.engine` a
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import wasmtime
 
 from ttd.engine.cache import user_cache
+from ttd.engine.gates import Gates, NoGates, make_gates
 from ttd.engine.native import Compiled, Native, new_engine
+from ttd.engine.protocol import (
+    EndOfLog,
+    Goal,
+    Host,
+    HostExit,
+    HostTrap,
+    Invocation,
+    Limits,
+    Probe,
+    Program,
+    Stop,
+    WatchProbe,
+)
 from ttd.engine.scout import Scout, Sighting, needs_probing_build
 from ttd.engine.search import Search
-from ttd.engine.protocol import EndOfLog, Goal, Host, HostExit, HostTrap, Invocation, Limits, Program, Stop
 from ttd.engine.stores import new_store
 from ttd.errors import TtdError, unreachable
 from ttd.instrument import abi
@@ -105,9 +118,14 @@ class CompiledEngine:
 
     def _instantiate(self, build: Compiled | None = None) -> Native:
         exact = self._exact
-        return Native(
-            build or self._compiled, self._store, exact.memories, exact.state.globals, self._call_host
-        )
+        compiled, memories = build or self._compiled, exact.memories
+
+        def gates(callbacks: Mapping[int, wasmtime.Func]) -> Gates:
+            if build is not None:  # Python must see what is written to memory
+                return NoGates()
+            return make_gates(self._host, self._program.module, self._store, memories, callbacks)
+
+        return Native(compiled, self._store, memories, exact.state.globals, self._call_host, gates)
 
     def close(self) -> None:
         """Free what is native."""
@@ -218,7 +236,7 @@ class CompiledEngine:
         self._next_event = state.next_event
         at_limit = False
         try:
-            at_limit = stack.run(state.position) is None
+            at_limit = self._run_stack(native, stack, state) is None
         except (wasmtime.Trap, wasmtime.WasmtimeError, HostExit, HostTrap, EndOfLog, TtdError):
             native.clean_up()  # what it was, the interpreter will tell
         finally:
@@ -259,9 +277,10 @@ class CompiledEngine:
         native.set_clock(stack.first_tick(state.position), tick)
         self._next_event = state.next_event
         try:
-            done = stack.run(state.position)
+            done = self._run_stack(native, stack, state)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
-            trap = self._trap(error)
+            message = native.gates.trapped(error)
+            trap = self._trap(error) if message is None else Trap(TrapKind.HOST, message)
             if trap.kind is TrapKind.STACK_EXHAUSTED and self._base is not None:
                 return self._unwind(tick)
             return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=trap), stack.invocation)
@@ -326,11 +345,17 @@ class CompiledEngine:
             return None
         return self._run_far(tick)
 
+    def _run_stack(self, native: Native, stack: _Stack, state: State) -> tuple[Value, ...] | None:
+        native.begin_calls(state.next_event)
+        try:
+            return stack.run(state.position)
+        finally:
+            self._next_event = native.end_calls()
+
     def _call_host(
         self, function: int, arguments: tuple[Value, ...], position: Position
     ) -> tuple[Value, ...]:
         results = self._host.call(function, arguments, position, self._exact.memories)
-        self._next_event += 1
         if self._scout is not None:
             self._scout.host_wrote(self._host)
         return results

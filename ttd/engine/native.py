@@ -17,19 +17,20 @@ from typing import cast
 import wasmtime
 
 from ttd.engine.cache import Cache, program_key
+from ttd.engine.gates import Gates
 from ttd.engine.memory import LinearMemory
 from ttd.engine.references import References
 from ttd.errors import LinkError, check
 from ttd.instrument import abi
 from ttd.instrument.continuation import continuation, entry, patch
 from ttd.instrument.facts import Facts
-from ttd.instrument.module import Instrumented, constant, host_type, mutable_globals
+from ttd.instrument.module import Instrumented, constant, gate_type, mutable_globals
 from ttd.instrument.sites import Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasm.builder import Code, ModuleBuilder
 from ttd.wasm.leb128 import write_unsigned
-from ttd.wasm.model import ExternKind, FuncType, Module, TagType, ValType
+from ttd.wasm.model import ExternKind, Function, FuncType, Module, TagType, ValType
 
 _M64 = (1 << 64) - 1
 _FAR = 1 << 62
@@ -40,11 +41,14 @@ _NO_PLACES: frozenset[int] = frozenset()
 
 _NO_FUNCTIONS: Mapping[str, wasmtime.Func] = {}
 
+GatesMaker = Callable[[Mapping[int, wasmtime.Func]], Gates]
+"""Makes the native gates of an instance from the callbacks for its imports."""
+
 HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
 
 def new_engine() -> wasmtime.Engine:
-    """The Wasmtime engine for instrumented programs: guest features, and NaNs as ttd wants them."""
+    """The Wasmtime engine for instrumented programs. The NaN rule is not its business: the code keeps it."""
     config = wasmtime.Config()
     config.wasm_exceptions = True
     config.wasm_gc = True
@@ -54,7 +58,6 @@ def new_engine() -> wasmtime.Engine:
     config.wasm_tail_call = True
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
-    config.cranelift_nan_canonicalization = True
     config.memory_may_move = False
     return wasmtime.Engine(config)
 
@@ -158,6 +161,7 @@ class Native:
         memories: Sequence[LinearMemory],
         globals_: Sequence[Value],
         host: HostCallback,
+        make_gates: GatesMaker,
     ) -> None:
         """Instantiate; `globals_` are the values of all globals: the imported ones are needed now."""
         self.instrumented = compiled.instrumented
@@ -167,6 +171,9 @@ class Native:
         self._memories = memories
         self._host = host
         self._limit = _FAR
+        self._first_event = self._python_calls = 0
+        self._callbacks = {f.index: self._callback(f) for f in self.module.functions if f.imported}
+        self.gates = make_gates(self._callbacks)
         self._imported_globals = imported_globals(store, self.module, globals_)
         instance = wasmtime.Instance(
             store, compiled.main, [self._import(i.name) for i in compiled.main.imports]
@@ -202,8 +209,12 @@ class Native:
             if name == abi.memory(index):
                 return memory.native
         index = next(i for i in range(len(self.module.functions)) if abi.function(i) == name)
-        type_ = self.module.functions[index].type
-        native = host_type(type_)
+        return self.gates.functions.get(index, self._callbacks[index])
+
+    def _callback(self, function: Function) -> wasmtime.Func:
+        """What calls the host."""
+        index, type_ = function.index, function.type
+        native = gate_type(type_)
         wrapped = wasmtime.FuncType(
             [_native_type(t) for t in native.params], [_native_type(t) for t in native.results]
         )
@@ -219,6 +230,7 @@ class Native:
     def set_clock(self, tick: int, limit: int) -> None:
         """The last tick was number `tick`; freeze at number `limit`."""
         self._limit = limit
+        self.gates.set_limit(tick, limit)
         self._count.set_value(self._store, tick - limit)
 
     def clean_up(self) -> None:
@@ -363,6 +375,22 @@ class Native:
 
     # --- host calls -------------------------------------------------------------------------------
 
+    @property
+    def next_event(self) -> int:
+        """The number of the next host call, between `begin_calls` and `end_calls`."""
+        return self._first_event + self._python_calls + self.gates.calls
+
+    def begin_calls(self, event: int) -> None:
+        """The program is about to run; its next host call is event number `event`."""
+        self._first_event, self._python_calls = event, 0
+        self.gates.begin(event)
+
+    def end_calls(self) -> int:
+        """The program has stopped; the number of its next host call."""
+        event = self.next_event
+        self.gates.end(event)
+        return event
+
     def _call_host(self, function: int, type_: FuncType, values: Sequence[object]) -> object:
         arguments: list[Value] = []
         place = 0
@@ -376,7 +404,11 @@ class Native:
                 place += 1
         for memory in self._memories:
             memory.refresh()
-        results = self._host(function, tuple(arguments), Position(self.tick, UNKNOWN_STEP))
+        count, event = cast(int, values[-1]), self.next_event
+        self.gates.before(event, count)
+        results = self._host(function, tuple(arguments), Position(count + self._limit, UNKNOWN_STEP))
+        self._python_calls += 1
+        self.gates.after(event + 1)
         native: list[object] = []
         for result, value in zip(type_.results, results, strict=True):
             if result is ValType.V128:

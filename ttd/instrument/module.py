@@ -35,6 +35,7 @@ from ttd.instrument.emit import (
     shadow_memarg,
 )
 from ttd.instrument.facts import Facts, Plans
+from ttd.instrument.nan import makes_nans
 from ttd.instrument.probes import (
     NOTE_TYPE,
     WROTE_TYPE,
@@ -106,6 +107,13 @@ class Instrumented:
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
+
+    def with_probes(self) -> Instrumented:
+        """The build with probes of the same module; it shares what was found out about it."""
+        build = Instrumented(self.module, self._always_live, probing=True)
+        build.adopt(self.facts)
+        build.plans = self.plans
+        return build
 
     def plan(self, index: int) -> FunctionPlan:
         """The plan of any function of the guest's own. One that does not tick has no sites in truth."""
@@ -239,7 +247,7 @@ class Instrumented:
         """Host functions, with the types that Python sees, all memories, and the guest's imported globals."""
         imports = []
         for function in self.module.functions[: self._imported]:
-            type_ = host_type(function.type)
+            type_ = gate_type(function.type)
             name, index = abi.function(function.index), types.index(type_)
             imports.append(Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, function.index, index))
         for i, memory in enumerate(self.module.memories):
@@ -266,11 +274,12 @@ class Instrumented:
         code = function.code
         if self.probing:
             return self._probed_body(function, layout, types)
-        plan = self.plans.get(function.index)
-        if plan is None:
+        ticks = function.index in self.ticking
+        if not ticks and not makes_nans(code.instructions):
             return declarations(code.locals) + copy_body(self.module, function, layout)
+        plan = self.plans[function.index] if ticks else self.plan(function.index)
         emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
-        emitter.emit_function()
+        emitter.emit_function(ticks)
         return declarations((*code.locals, *emitter.added_locals)) + bytes(emitter.out)
 
     def _probed_body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
@@ -291,7 +300,7 @@ class Instrumented:
             bodies[index] = declarations(locals_) + body
 
         for function in self.module.functions[: self._imported]:
-            locals_, body = gate_body(function)
+            locals_, body = gate_body(function, layout)
             add(function.type, body, locals_)
         for helper in self._segment_helpers():
             add(helper.type, helper.code)
@@ -495,6 +504,12 @@ def declarations(locals_: tuple[ValType, ...]) -> bytes:
     return write_unsigned(len(runs)) + b"".join(write_unsigned(n) + bytes([t]) for n, t in runs)
 
 
+def gate_type(type_: FuncType) -> FuncType:
+    """The type of an import of the instrumented module: that of the host function, and `count` behind."""
+    host = host_type(type_)
+    return FuncType((*host.params, ValType.I64), host.results)
+
+
 def host_type(type_: FuncType) -> FuncType:
     """The type of a host function as Python sees it: integers for numbers, two of them for a v128."""
     return FuncType(_host_values(type_.params), _host_values(type_.results))
@@ -511,14 +526,14 @@ HOST_VALUES = {
 }
 
 
-def gate_body(function: Function) -> tuple[tuple[ValType, ...], bytes]:
+def gate_body(function: Function, layout: Layout) -> tuple[tuple[ValType, ...], bytes]:
     """Locals and code of the gate of an imported function: reinterpret, call, and reinterpret back."""
     out = bytearray()
     for index, type_ in enumerate(function.type.params):
         out += local_get(index) + _TO_HOST.get(type_, b"")
         if type_ is ValType.V128:
             out += b"\xfd\x1d\x00" + local_get(index) + b"\xfd\x1d\x01"
-    out += call(function.index)
+    out += global_get(layout.count) + call(function.index)
     first, locals_ = len(function.type.params), _host_values(function.type.results)
     out += b"".join(local_set(first + i) for i in reversed(range(len(locals_))))
     local = first
