@@ -40,7 +40,7 @@ from ttd.engine.protocol import (
     Stop,
     WatchProbe,
 )
-from ttd.engine.scout import Scout, Sighting, needs_probing_build
+from ttd.engine.scout import Build, Scout, Sighting
 from ttd.engine.search import Search
 from ttd.engine.stores import new_store
 from ttd.errors import TtdError, unreachable
@@ -95,8 +95,8 @@ class CompiledEngine:
         self._base: Snapshot | None = Snapshot.capture(self._exact.state) if replaying else None
         self._ending: Ending | None = None
         self.last_tick = program.exhaustion.tick if program.exhaustion is not None else _FAR
-        self._probing_build: Compiled | None = None
-        self._probing: Native | None = None
+        self._builds: dict[Build, Compiled] = {}
+        self._armed: dict[Build, Native] = {}
         self._scout: Scout | None = None
         self._searched: tuple[tuple[Probe, ...], Position] | None = None
         self._pace = 0.0
@@ -121,7 +121,7 @@ class CompiledEngine:
         compiled, memories = build or self._compiled, exact.memories
 
         def gates(callbacks: Mapping[int, wasmtime.Func]) -> Gates:
-            if build is not None:  # Python must see what is written to memory
+            if build is not None and build.instrumented.watching:  # Python must see what is written to memory
                 return NoGates()
             return make_gates(self._host, self._program.module, self._store, memories, callbacks)
 
@@ -163,7 +163,7 @@ class CompiledEngine:
         for memory in self._exact.memories:
             memory.renew(self._store)
         self._native = self._instantiate()
-        self._probing = None
+        self._armed.clear()
 
     def begin(self, invocation: Invocation) -> None:
         """Make one more invocation the one under way, whatever became of the last one; see
@@ -228,7 +228,7 @@ class CompiledEngine:
         """Run to tick `limit`, noting the ticks between which `probes` may hit; see `scout.Sighting`."""
         began, state = time.perf_counter(), self._exact.state
         start = state.position.tick
-        native = self._probing_native() if needs_probing_build(probes) else self._native
+        native = self._native_for(Build.for_probes(probes))
         native.load(state)
         scout = self._scout = Scout(native, probes, state, most)
         stack = _Stack(scout, self._sites, state.frames, self._exact.invocations, state.invocation)
@@ -251,13 +251,15 @@ class CompiledEngine:
             self._pace = (time.perf_counter() - began) / ticks
         return sighting
 
-    def _probing_native(self) -> Native:
-        if self._probing_build is None:
-            build = self._compiled.instrumented.with_probes()
-            self._probing_build = Compiled(self._compiled.engine, build, user_cache())
-        if self._probing is None:
-            self._probing = self._instantiate(self._probing_build)
-        return self._probing
+    def _native_for(self, build: Build) -> Native:
+        if build is Build.PLAIN:
+            return self._native
+        if build not in self._builds:
+            made = self._compiled.instrumented.with_probes(build is Build.WATCHING)
+            self._builds[build] = Compiled(self._compiled.engine, made, user_cache())
+        if build not in self._armed:
+            self._armed[build] = self._instantiate(self._builds[build])
+        return self._armed[build]
 
     # --- the long way -----------------------------------------------------------------------------
 
@@ -355,9 +357,13 @@ class CompiledEngine:
     def _call_host(
         self, function: int, arguments: tuple[Value, ...], position: Position
     ) -> tuple[Value, ...]:
-        results = self._host.call(function, arguments, position, self._exact.memories)
-        if self._scout is not None:
-            self._scout.host_wrote(self._host)
+        scout, memories = self._scout, self._exact.memories
+        before = scout.watched() if scout is not None else []
+        results = self._host.call(function, arguments, position, memories)
+        if scout is not None:
+            for memory in memories:
+                memory.refresh()
+            scout.host_called(before, self._host)
         return results
 
 

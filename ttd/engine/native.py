@@ -308,10 +308,6 @@ class Native:
         """Note the present tick; raises wasmtime.Trap if enough were noted."""
         cast(wasmtime.Func, self._exports[abi.NOTE])(self._store, self._count.value(self._store))
 
-    def wrote(self, memory: int, address: int, length: int) -> None:
-        """Note the tick if these bytes, which were just written, are watched. Raises as `note`."""
-        cast(wasmtime.Func, self._exports[abi.wrote(memory)])(self._store, address, length)
-
     def watch(self, memory: int, low: int, span: int) -> None:
         """Look at writes to these addresses of a memory."""
         bits = 64 if self.module.memories[memory].is64 else 32

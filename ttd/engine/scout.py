@@ -4,11 +4,12 @@ A `Scout` arms the instrumented program with the probes of a goal (`ttd.instrume
 for that), stands between the driver and the program while it runs, and tells afterwards which ticks
 were noted. A noted tick is a place to look at, not a hit.
 
-May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `native` and wasmtime.
+May import base, `ttd.wasm`, `ttd.instrument`, `ttd.interpreter`, `ttd.engine.protocol` and `native`.
 """
 
 from __future__ import annotations
 
+import enum
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from ttd.engine.protocol import CodeProbe, FrameProbe, Host, Probe, WatchProbe, 
 from ttd.instrument import abi
 from ttd.instrument.probes import straight_from_entry
 from ttd.instrument.sites import Site, SiteKind
-from ttd.state import Frame, Memory, State
+from ttd.interpreter.probes import overlaps
+from ttd.state import Frame, State
 from ttd.types import Position, Value
 from ttd.wasm.model import Module
 from ttd.wasm.opcodes import BY_MNEMONIC
@@ -47,9 +49,20 @@ class Sighting:
     last: int
 
 
-def needs_probing_build(probes: Iterable[Probe]) -> bool:
-    """Whether looking for `probes` takes more than following frames."""
-    return any(not isinstance(probe, FrameProbe) for probe in probes)
+class Build(enum.Enum):
+    """Builds of a program by what can be looked for in them, each slower than the one before."""
+
+    PLAIN = "frames"
+    PROBING = "frames and code"
+    WATCHING = "frames, code and memory"
+
+    @staticmethod
+    def for_probes(probes: Iterable[Probe]) -> Build:
+        """The fastest that will do."""
+        kinds = {type(probe) for probe in probes}
+        if WatchProbe in kinds:
+            return Build.WATCHING
+        return Build.PROBING if CodeProbe in kinds else Build.PLAIN
 
 
 class Scout:
@@ -78,13 +91,16 @@ class Scout:
             function: straight_from_entry(native.instrumented.plan(function).typing)
             for function in self._code
         }
-        self._arm(state.memories)
+        self._memories = state.memories
+        self._arm()
 
     # --- arming ----------------------------------------------------------------------------------------
 
-    def _arm(self, memories: Sequence[Memory]) -> None:
+    def _arm(self) -> None:
         native = self._native
         native.write(abi.NOTED_LAST, struct.pack("<qqq", -(1 << 63), 0, self._most))
+        if native.instrumented.watching:
+            self._arm_watches()
         if not native.instrumented.probing:
             return
         for function, places in self._code.items():
@@ -93,24 +109,20 @@ class Scout:
             else:
                 native.put_patch(function, places)
                 native.at_entry(function, abi.ENTRY_PATCHED)
-        self._arm_watches(memories)
 
-    def _arm_watches(self, memories: Sequence[Memory]) -> None:
-        table, copies = bytearray(), bytearray()
+    def _arm_watches(self) -> None:
+        table, copies = bytearray(), 0
         for watch in self._watches:
-            place, has_copy = abi.WATCH_COPIES + len(copies), watch.only_changes
-            if len(copies) + watch.length > abi.WATCH_COPIES_SIZE:
-                has_copy = False
-            if has_copy:
-                data = bytes(memories[watch.memory].view()[watch.address : watch.address + watch.length])
-                copies += data.ljust(watch.length, b"\0")
-            entry = struct.pack(
-                "<QQIII", watch.address, watch.length, place, watch.memory, 0 if has_copy else 1
-            )
+            place, has_copy = abi.WATCH_COPIES + copies, watch.only_changes
+            if copies + watch.length > abi.WATCH_COPIES_SIZE:
+                place, has_copy = abi.WATCH_COPIES, False
+            elif has_copy:
+                copies += watch.length
+            entry = struct.pack("<QQIII", watch.address, watch.length, place, watch.memory, not has_copy)
             table += entry.ljust(abi.WATCH_ENTRY, b"\0")
-        self._native.write(abi.WATCHES, struct.pack("<I", len(self._watches)))
+        anyhow = any(not watch.only_changes for watch in self._watches)
+        self._native.write(abi.WATCHES, struct.pack("<I?", len(self._watches), anyhow))
         self._native.write(abi.WATCH_TABLE, bytes(table))
-        self._native.write(abi.WATCH_COPIES, bytes(copies))
         for memory in range(len(self.module.memories)):
             ours = [watch for watch in self._watches if watch.memory == memory]
             low = min((watch.address for watch in ours), default=0)
@@ -176,17 +188,22 @@ class Scout:
         """As `Native.frozen_frames`."""
         return self._native.frozen_frames()
 
-    def host_wrote(self, host: Host) -> None:
-        """A host call was made: look at what it wrote."""
-        if not self._watches:
-            return
-        if isinstance(host, WriteReporting):
-            for write in host.last_writes:
-                if write.memory < len(self.module.memories):
-                    self._native.wrote(write.memory, write.address, len(write.data))
-        else:
-            for watch in self._watches:
-                self._native.wrote(watch.memory, watch.address, watch.length)
+    def watched(self) -> list[bytes]:
+        """The bytes under each watch."""
+        return [
+            bytes(self._memories[watch.memory].view()[watch.address : watch.address + watch.length])
+            for watch in self._watches
+        ]
+
+    def host_called(self, before: list[bytes], host: Host) -> None:
+        """A host call was made before which the watched bytes were `before`. Raises as `Native.note`."""
+        writes = host.last_writes if isinstance(host, WriteReporting) else ()
+        for watch, old, new in zip(self._watches, before, self.watched(), strict=True):
+            if old != new or (
+                not watch.only_changes
+                and any(overlaps(watch, w.memory, w.address, len(w.data)) for w in writes)
+            ):
+                self._native.note()
 
     def _frame_places(self, function: int, probes: Sequence[FrameProbe]) -> frozenset[int]:
         body = self.module.functions[function].code

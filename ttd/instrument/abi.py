@@ -121,6 +121,8 @@ NOTED_MOST = PROBES_BASE + 16
 """i64: how many may be noted; noting the last of them traps."""
 WATCHES = PROBES_BASE + 24
 """i32: how many entries WATCH_TABLE has."""
+WATCH_ANYHOW = PROBES_BASE + 28
+"""i8: whether there is a watch for which writes count that change nothing."""
 WATCH_TABLE = PROBES_BASE + 64
 """What is watched, an entry of WATCH_ENTRY bytes each: i64 address, i64 length, i32 where the copy of these
 bytes lies, i32 memory, i32 whether writes that change nothing count, too."""
@@ -136,9 +138,14 @@ ENTRIES = PROBES_BASE + (2 << 20)
 ENTRY_PLAIN, ENTRY_NOTED, ENTRY_PATCHED = 0, 1, 2
 
 
+def keep(memory: int) -> str:
+    """Function (address, length: i64) -> (): copies what is watched of these bytes of a memory."""
+    return f"ttd:keep{memory}"
+
+
 def wrote(memory: int) -> str:
     """Function (address, length: i64) -> (): notes the tick if these bytes of a memory, just written, are
-    watched."""
+    watched and, as far as that is asked for, have changed since they were copied."""
     return f"ttd:wrote{memory}"
 
 

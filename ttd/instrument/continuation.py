@@ -43,7 +43,7 @@ _GO_TYPE = FuncType((), (ValType.I32,))
 
 
 def continuation(instrumented: Instrumented, site: Site, places: frozenset[int] = frozenset()) -> bytes:
-    """The module that thaws a frame frozen at `site`; it notes the tick before the instructions at `places`."""
+    """The module that thaws a frame frozen at `site`, and notes the tick before the instructions at `places`."""
     return _Continuation(instrumented).thaw(site, places)
 
 
@@ -67,7 +67,7 @@ class _Continuation:
         self.types = TypeTable(self.module.types)
         self.functions: dict[str, tuple[int, FuncType]] = {}
         self.layout = instrumented.layout(
-            self._import_original, self._import_segment_helper, self._import_note, self._import_wrote
+            self._import_original, self._import_segment_helper, self._import_note, self._import_watcher
         )
 
     def _use(self, name: str, type_: FuncType) -> int:
@@ -84,8 +84,8 @@ class _Continuation:
     def _import_note(self) -> int:
         return self._use(abi.NOTE, NOTE_TYPE)
 
-    def _import_wrote(self, memory: int) -> int:
-        return self._use(abi.wrote(memory), WROTE_TYPE)
+    def _import_watcher(self, name: str) -> int:
+        return self._use(name, WROTE_TYPE)
 
     # --- the kinds -----------------------------------------------------------------------------------
 

@@ -178,7 +178,11 @@ class Watching(Protocol):
         """The instructions that it wants to see."""
         ...
 
-    def open(self, emitter: BodyEmitter, instruction: Instruction) -> Callable[[], None]:
+    def begin(self, emitter: BodyEmitter) -> None:
+        """Write what comes first in a function, or in what continues one."""
+        ...
+
+    def open(self, emitter: BodyEmitter, instruction: Instruction) -> Callable[[], None] | None:
         """Write what comes before the instruction; what is given back writes what comes behind it."""
         ...
 
@@ -244,6 +248,8 @@ class BodyEmitter:
     def _open_body(self) -> None:
         """In a function with try_tables, the blocks that a freeze leaves through and that `return` means."""
         self.labels = [0]
+        if self.layout.watching is not None:
+            self.layout.watching.begin(self)
         if self.plan.has_tries:
             self.labels = [_FROZEN, 0]
             self.out += _BLOCK_VOID

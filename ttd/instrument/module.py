@@ -41,6 +41,7 @@ from ttd.instrument.probes import (
     WROTE_TYPE,
     WriteChecks,
     entry_test,
+    keep_function,
     note_function,
     wrote_function,
 )
@@ -94,12 +95,14 @@ class Instrumented:
         module: Module,
         always_live: Callable[[int], int] = lambda function: 0,
         probing: bool = False,
+        watching: bool = False,
     ) -> None:
         """`always_live` gives, by function, the mask of locals that debug information needs. `probing` makes
-        the build in which code and memory can be watched (`probes`)."""
+        a build in which functions can be patched, and with `watching` memory be watched, too (`probes`)."""
         self.module = module
-        self.probing = probing
-        self.variant = "probing" if probing else ""
+        self.probing = probing or watching
+        self.watching = watching
+        self.variant = "watching" if watching else "probing" if probing else ""
         """Names all choices that the emitted code depends on, besides the module; part of its key in the
         cache (`ttd.engine.cache`)."""
         self._always_live = always_live
@@ -108,9 +111,9 @@ class Instrumented:
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
 
-    def with_probes(self) -> Instrumented:
-        """The build with probes of the same module; it shares what was found out about it."""
-        build = Instrumented(self.module, self._always_live, probing=True)
+    def with_probes(self, watching: bool) -> Instrumented:
+        """A build with probes of the same module; it shares what was found out about it."""
+        build = Instrumented(self.module, self._always_live, True, watching)
         build.adopt(self.facts)
         build.plans = self.plans
         return build
@@ -177,7 +180,7 @@ class Instrumented:
         function: Callable[[int], int],
         segment_helper: Callable[[Instruction], int],
         note: Callable[[], int],
-        wrote: Callable[[int], int],
+        watcher: Callable[[str], int],
     ) -> Layout:
         """Indices of the injected entities; they are the same in continuations, but for the functions."""
         globals_, tables = len(self.module.globals), len(self.module.tables)
@@ -192,12 +195,12 @@ class Instrumented:
             function=function,
             segment_helper=segment_helper,
             note=note,
-            watching=self._write_checks(wrote) if self.probing else None,
+            watching=self._write_checks(watcher) if self.watching else None,
         )
 
-    def _write_checks(self, wrote: Callable[[int], int]) -> WriteChecks:
+    def _write_checks(self, watcher: Callable[[str], int]) -> WriteChecks:
         first = len(self.module.globals) + 3 + self.exceptions
-        return WriteChecks([memory.is64 for memory in self.module.memories], first, wrote)
+        return WriteChecks([memory.is64 for memory in self.module.memories], first, watcher)
 
     def _injected_globals(self) -> list[tuple[str, GlobalType]]:
         injected = [
@@ -207,7 +210,7 @@ class Instrumented:
         ]
         if self.exceptions:
             injected.append((abi.EXCEPTION, GlobalType(ValType.EXNREF, True)))
-        if self.probing:
+        if self.watching:
             for i, memory in enumerate(self.module.memories):
                 address = GlobalType(ValType.I64 if memory.is64 else ValType.I32, True)
                 injected += [(abi.watch_low(i), address), (abi.watch_span(i), address)]
@@ -218,7 +221,7 @@ class Instrumented:
     def encode(self) -> bytes:
         """The instrumented module in binary form."""
         types = TypeTable(self.module.types)
-        layout = self.layout(self.gate, self._helper_index, self._note_index, self._wrote_index)
+        layout = self.layout(self.gate, self._helper_index, self._note_index, self._watcher_index)
         self._segment_helpers()
         bodies = {function.index: self._body(function, layout, types) for function in self._own()}
         extra = self._extra_functions(types, layout, bodies)
@@ -284,9 +287,12 @@ class Instrumented:
 
     def _probed_body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
         ticks = function.index in self.ticking
-        emitter = BodyEmitter(self.plan(function.index), layout, types.block, len(function.local_types))
         patches = len(self.module.tables) + len(self.reference_types)
-        emitter.out += entry_test(layout, function, ticks, types.index(function.type), patches)
+        test = entry_test(layout, function, ticks, types.index(function.type), patches)
+        if not ticks and not self.watching:
+            return declarations(function.code.locals) + test + copy_body(self.module, function, layout)
+        emitter = BodyEmitter(self.plan(function.index), layout, types.block, len(function.local_types))
+        emitter.out += test
         emitter.emit_function(ticks)
         return declarations((*function.code.locals, *emitter.added_locals)) + bytes(emitter.out)
 
@@ -308,16 +314,21 @@ class Instrumented:
             add(_VOID, body)
         locals_, body = note_function(layout)
         add(NOTE_TYPE, body, locals_)
-        for i, memory in enumerate(self.module.memories if self.probing else ()):
-            locals_, body = wrote_function(layout, i, memory.is64)
-            add(WROTE_TYPE, body, locals_)
+        for i, memory in enumerate(self.module.memories if self.watching else ()):
+            for make in (keep_function, wrote_function):
+                locals_, body = make(layout, i, memory.is64)
+                add(WROTE_TYPE, body, locals_)
         return extra
 
     def _note_index(self) -> int:
         return len(self.module.functions) + self._imported + len(self._segment_helpers()) + 2
 
-    def _wrote_index(self, memory: int) -> int:
-        return self._note_index() + 1 + memory
+    def _watcher_index(self, name: str) -> int:
+        return self._note_index() + 1 + self._watchers().index(name)
+
+    def _watchers(self) -> list[str]:
+        memories = range(len(self.module.memories) if self.watching else 0)
+        return [name for i in memories for name in (abi.keep(i), abi.wrote(i))]
 
     def _globals(self) -> tuple[Global, ...]:
         injected = [
@@ -371,8 +382,8 @@ class Instrumented:
             exports.append(
                 Export(abi.PATCHES, kinds.TABLE, len(self.module.tables) + len(self.reference_types))
             )
-            for i in range(len(module.memories)):
-                exports.append(Export(abi.wrote(i), kinds.FUNCTION, self._wrote_index(i)))
+            for name in self._watchers():
+                exports.append(Export(name, kinds.FUNCTION, self._watcher_index(name)))
         exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports(types)]
         return tuple(exports)
 
