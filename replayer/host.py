@@ -18,6 +18,7 @@ from ttd.state import Memory
 from ttd.store.trace import Trace
 from ttd.types import EndKind, Position, Value
 from ttd.wasm.model import Module
+from ttd.wasm.values import are_of_types
 
 
 def import_name(module: Module, function: int) -> str:
@@ -100,11 +101,13 @@ class ReplayHost:
         view[write.address : end] = write.data
 
     def _check_results(self, event: HostCall) -> None:
-        expected = len(self._module.functions[event.function].type.results)
-        if len(event.results) != expected:
+        types = self._module.functions[event.function].type.results
+        if len(event.results) != len(types):
             raise DamagedTrace(
-                f"event {event.number} of the trace has {len(event.results)} results, not {expected}"
+                f"event {event.number} of the trace has {len(event.results)} results, not {len(types)}"
             )
+        if not are_of_types(self._module, event.results, types):
+            raise DamagedTrace(f"event {event.number} of the trace has a result of the wrong type")
 
     def _describe(self, function: int, arguments: tuple[Value, ...]) -> str:
         listed = ", ".join(str(argument) for argument in arguments)

@@ -30,12 +30,13 @@ from ttd.engine.protocol import (
     Program,
     Stop,
 )
-from ttd.errors import Divergence, TraceVersionError, unreachable
+from ttd.errors import DamagedTrace, Divergence, TraceVersionError, unreachable
 from ttd.replayer.host import ReplayHost
 from ttd.state import Snapshot, State
 from ttd.store.trace import Trace
-from ttd.types import Ending, EndKind, Position, StopReason, TrapKind
+from ttd.types import Ending, EndKind, Position, StopReason, TrapKind, Value
 from ttd.wasm.model import Module
+from ttd.wasm.values import are_of_types
 
 EngineFactory: TypeAlias = "Callable[[Program, Host], Engine]"
 
@@ -58,7 +59,8 @@ def just_after(position: Position) -> Position:
 def program_of(trace: Trace) -> Program:
     """The program that a trace recorded.
 
-    Raises InvalidModule or UnsupportedFeature for its module, TraceVersionError for another tick rule.
+    Raises InvalidModule or UnsupportedFeature for its module, TraceVersionError for another tick rule, and
+    DamagedTrace if the module has not what it calls.
     """
     from ttd.engine.validate import load_module
 
@@ -68,9 +70,10 @@ def program_of(trace: Trace) -> Program:
             f"the trace counts time by tick rule {manifest.tick_rule}, this ttd by rule {TICK_RULE}; "
             "replay it with the version of ttd that recorded it"
         )
+    module = load_module(trace.module)
     return Program(
-        load_module(trace.module),
-        tuple(Invocation(call.function, call.arguments) for call in manifest.invocations),
+        module,
+        tuple(_invocation(module, call.function, call.arguments) for call in manifest.invocations),
         Limits(
             manifest.limits.call_depth,
             manifest.limits.memory_pages,
@@ -78,6 +81,14 @@ def program_of(trace: Trace) -> Program:
         ),
         _exhaustion(trace),
     )
+
+
+def _invocation(module: Module, function: int, arguments: tuple[Value, ...]) -> Invocation:
+    if function >= len(module.functions):
+        raise DamagedTrace(f"the trace calls function {function}, which its module does not have")
+    if not are_of_types(module, arguments, module.functions[function].type.params):
+        raise DamagedTrace(f"the trace calls function {function} with arguments that it does not take")
+    return Invocation(function, arguments)
 
 
 def _exhaustion(trace: Trace) -> Exhaustion | None:
@@ -266,7 +277,8 @@ class Session:
         ending = stop.ending or unreachable("an engine ended without saying how")
         if not self.ending.position.is_exact and self.ending.position.agrees(ending.position):
             self.ending = replace(self.ending, position=ending.position)
-        if self.complete and ending != self.ending:
+        went_on = not self.complete and ending.position.tick < self.ending.position.tick
+        if went_on or (self.complete and ending != self.ending):
             raise Divergence(
                 stop.position,
                 f"{self.ending.describe()} at {self.ending.position}",

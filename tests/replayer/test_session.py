@@ -100,6 +100,35 @@ def test_results_of_the_wrong_number_are_damage(recorded: Recorded, tmp_path: Pa
         replay_all(path)
 
 
+@pytest.mark.parametrize("result", [None, 1 << 32, 1 << 100])
+def test_results_of_the_wrong_type_are_damage(result: int | None, recorded: Recorded, tmp_path: Path) -> None:
+    path = rewrite(recorded("calls"), tmp_path / "t", changed(0, results=(result,)))
+    with pytest.raises(DamagedTrace, match="event 0 of the trace has a result of the wrong type"):
+        replay_all(path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"function": 1 << 40}, {"arguments": (1,)}], ids=["function", "arguments"]
+)
+def test_a_call_that_the_module_does_not_have_is_damage(
+    changes: dict[str, object], recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Trace.open(recorded("calls")) as trace:
+        call = replace(trace.manifest.invocations[0], **changes)  # type: ignore[arg-type]
+        monkeypatch.setattr(trace, "manifest", replace(trace.manifest, invocations=(call,)))
+        with pytest.raises(DamagedTrace, match="the trace calls function"):
+            Session(trace)
+
+
+def test_a_run_that_ends_before_it_was_interrupted_is_a_divergence(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    ending = Ending(EndKind.INTERRUPTED, Position(1 << 40, 3))
+    path = rewrite(recorded("calls"), tmp_path / "t", ending=ending)
+    with pytest.raises(Divergence, match=r"recorded interrupted at 1099511627776:3, replayed exit code"):
+        replay_all(path)
+
+
 @pytest.mark.parametrize("is_finished", [True, False])
 def test_a_recording_that_was_broken_off_ends_there(
     recorded: Recorded, tmp_path: Path, is_finished: bool

@@ -12,27 +12,14 @@ from ttd.errors import DamagedTrace
 from ttd.interpreter.code import Activation, Code, Registers
 from ttd.interpreter.instance import Instance
 from ttd.state import WASM_PAGE, Frame, Snapshot
-from ttd.types import ExceptionValue, Value
+from ttd.types import Value
 from ttd.wasm.model import Module, ValType
-
-_BITS = {ValType.I32: 32, ValType.I64: 64, ValType.F32: 32, ValType.F64: 64, ValType.V128: 128}
+from ttd.wasm.values import is_of_type
 
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
         raise DamagedTrace(f"a snapshot does not fit the module: {what}")
-
-
-def is_of_type(module: Module, value: Value, type_: ValType) -> bool:
-    """Whether `value` is one of `type_`, as `ttd.types.Value` defines it."""
-    bits = _BITS.get(type_)
-    if bits is not None:
-        return isinstance(value, int) and 0 <= value < 1 << bits
-    if value is None:
-        return True
-    if type_ is ValType.EXNREF:
-        return isinstance(value, ExceptionValue) and 0 <= value.tag < len(module.tags)
-    return isinstance(value, int) and (type_ is ValType.EXTERNREF or 0 <= value < len(module.functions))
 
 
 def _require_types(module: Module, values: Sequence[Value], types: Iterable[ValType], what: str) -> None:
