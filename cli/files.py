@@ -1,6 +1,6 @@
 """Opening what the user named on the command line: traces and modules.
 
-May import `ttd.store` and `ttd.engine` (late), and the base.
+May import `ttd.store`, `ttd.replayer` and `ttd.engine` (late), and the base.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import click
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
+    from ttd.replayer.session import EngineFactory
     from ttd.store.trace import Trace
 
 LARGEST_MODULE = 1 << 30
@@ -25,6 +26,21 @@ trace_argument = click.argument("trace", required=False, type=click.Path(path_ty
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 """`--json`, the same for every command that has it."""
+
+ENGINES = ("interpreter", "compiled")
+"""The engines that can record and replay."""
+
+engine_option = click.option(
+    "--engine", type=click.Choice(ENGINES), help="What runs the program; else what recorded it."
+)
+"""`--engine` of the commands that replay."""
+
+
+def replaying_engine(name: str | None) -> EngineFactory | None:
+    """The engine called `name`; None for that of the recording."""
+    from ttd.replayer.session import ENGINES
+
+    return None if name is None else ENGINES[name]
 
 
 def open_trace(path: Path | None) -> Trace:

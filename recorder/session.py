@@ -20,29 +20,41 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from ttd.engine.protocol import TICK_RULE, Engine, Goal, Program
+from ttd.engine.protocol import TICK_RULE, Engine, Goal, Host, Limits, Program
 from ttd.errors import UsageError, check, unreachable
+from ttd.recorder.aftermath import walk_into_trap
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
 from ttd.recorder.interruption import Inbox
 from ttd.recorder.options import Entry, RecordOptions, WasiOptions, plan_invocations
 from ttd.recorder.snapshots import SnapshotPolicy
 from ttd.recorder.sources import collect_sources
+from ttd.state import State
 from ttd.store.directory import reserve, set_latest
 from ttd.store.manifest import Manifest, Preopen, RecordedInvocation, RecordedLimits
-from ttd.store.trace import TraceWriter
+from ttd.store.trace import Trace, TraceWriter
 from ttd.types import Ending, EndKind, Position, StopReason
 from ttd.wasm.model import Module
 
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
 
-SLICE = 0.05
-"""Seconds of processor time that a slice is to take: a signal is obeyed within about that."""
+SLICE = {"interpreter": 0.05, "compiled": 0.2}
+"""Seconds of processor time that a slice is to take, by engine: a signal is obeyed within about that. Between
+the slices of compiled code its frames become Python objects, which should not happen too often."""
+
+NO_DEPTH = 1 << 31
+"""A limit for the depth of calls that is none: in compiled code the native stack is what runs out."""
 
 _FIRST_SLICE = 500
-_GRACE = 0.25
-"""Seconds that a guest has to come out of a host call after a signal."""
+_GRACE = 0.22
+"""Seconds that a guest has to come out of a host call, or to the end of a slice, after a signal."""
+
+_LAST_GRACE = 0.05
+"""Seconds that it has to end its thread after that."""
+
+_PUMP = 0.1
+"""Seconds after which calls that wait in a buffer behind one that takes long are logged."""
 
 _STACK = 64 << 20
 """Bytes of stack for the guest's thread: some systems give threads too little for Wasmtime and Python."""
@@ -104,8 +116,12 @@ class _Setup:
         self.wasi = _surroundings(options)
         functions = load_host_file(options.host_file) if options.host_file is not None else {}
         self.host = RecordingHost(self.module, self.wasi, functions)
-        program = Program(self.module, tuple(entry.invocation for entry in self.entries), options.limits)
-        self.engine = _make_engine(options.engine, program, self.host)
+        self.limits = options.limits
+        if options.engine == "compiled":
+            self.limits = replace(options.limits, call_depth=NO_DEPTH)
+        calls = tuple(entry.invocation for entry in self.entries)
+        self.program = Program(self.module, calls, self.limits)
+        self.engine = _make_engine(options.engine, self.program, self.host)
         self.host.prepare(self.engine.state.memories)
         self.abandoned = False
         """The engine is in use by a thread that does not come back, and cannot be closed."""
@@ -120,7 +136,7 @@ class _Setup:
     def writer(self) -> TraceWriter:
         """A new trace with all that is known beforehand."""
         sources = _sources(self.module, self.options.program) if self.options.embed_sources else {}
-        manifest = _manifest(self.options, self.wasi, self.entries)
+        manifest = _manifest(self.options, self.limits, self.wasi, self.entries)
         path = self.options.output or reserve(manifest.name)
         try:
             writer = TraceWriter.create(path, manifest, self.data, sources)
@@ -141,11 +157,14 @@ class _Recording:
         self._engine: Engine = setup.engine
         self._host = setup.host
         self._writer = setup.writer()
-        self._host.attach(self._writer.append)
+        self._host.attach(self._writer.append, self._writer.append_calls)
         self._policy = SnapshotPolicy(self._writer)
         self._inbox = Inbox()
         self._stop_wanted = False
+        self._reached = self._engine.state.position
+        """Where the last slice has ended."""
         self._ending: Ending | None = None
+        self._backtrace = ""
         self._error: BaseException | None = None
         self._signal = 0
 
@@ -176,6 +195,7 @@ class _Recording:
     def _guest(self) -> None:
         try:
             self._ending = self._run_slices()
+            self._look_back(self._ending)
         except Abandoned:
             return
         except BaseException as error:
@@ -183,37 +203,71 @@ class _Recording:
         self._inbox.done()
 
     def _run_slices(self) -> Ending:
-        ticks = _FIRST_SLICE
-        position = self._engine.state.position
+        ticks, wanted = _FIRST_SLICE, SLICE[self._setup.options.engine]
         while not self._stop_wanted:
             begun = time.thread_time()
-            stop = self._engine.run(Goal(until=Position(position.tick + ticks)))
+            stop = self._engine.run(Goal(until=Position(self._reached.tick + ticks)))
             if stop.reason is StopReason.ENDED:
                 self._policy.finish(self._engine.state)
                 return stop.ending or unreachable("a run has ended without an ending")
             check(stop.reason is StopReason.LIMIT, f"a recording stopped: {stop.reason.value}")
-            position = stop.position
-            self._writer.progress(position)
+            self._reached = stop.position
+            self._host.check_wanted()
+            self._writer.progress(stop.position)
             self._policy.offer(lambda: self._engine.state)
-            ticks = _next_slice(ticks, time.thread_time() - begun)
-        return Ending(EndKind.INTERRUPTED, position)
+            ticks = _next_slice(ticks, time.thread_time() - begun, wanted)
+        return Ending(EndKind.INTERRUPTED, self._reached)
+
+    def _look_back(self, ending: Ending) -> None:
+        """Make a backtrace of a trap, and find its exact place, if that is not known yet."""
+        if ending.kind is not EndKind.TRAP:
+            return
+        if ending.position.is_exact:
+            self._make_backtrace(self._engine.state)
+            return
+        self._writer.flush()
+        name = self._setup.options.engine
+        with Trace.open(self._writer.path) as trace:
+            self._ending = walk_into_trap(
+                trace,
+                self._setup.program,
+                lambda program, host: _make_engine(name, program, host, replaying=True),
+                self._policy.latest,
+                ending,
+                self._make_backtrace,
+            )
+
+    def _make_backtrace(self, state: State) -> None:
+        from ttd.debuginfo import DebugInfo
+        from ttd.expr.backtrace import format_backtrace
+
+        self._backtrace = format_backtrace(state, DebugInfo(self._setup.module))
 
     # --- the calling thread -----------------------------------------------------------------------------
 
     def _await(self, thread: threading.Thread) -> Ending:
         """How the run ended; the guest's thread has ended too, unless it is blocked."""
-        while (number := self._inbox.wait(_GRACE if self._stop_wanted else None)) != 0:
+        while (number := self._inbox.wait(_GRACE if self._stop_wanted else _PUMP)) != 0:
             if number:
                 self._signal = self._signal or number
                 self._stop_wanted = True
-            elif (position := self._host.abandon()) is not None:
-                self._setup.abandoned = True
-                thread.join(_GRACE)
-                return Ending(EndKind.INTERRUPTED, position)
+            elif self._stop_wanted:
+                return self._abandon(thread)
+            else:
+                self._host.pump()
         thread.join()
         if self._error is not None:
             raise self._error
         return self._ending or unreachable("the guest's thread has ended without saying how")
+
+    def _abandon(self, thread: threading.Thread) -> Ending:
+        """End the recording though the guest is inside of a host call, or of a slice that takes too long."""
+        called = self._host.abandon()
+        self._setup.abandoned = True
+        thread.join(_LAST_GRACE)
+        if self._ending is not None:  # only the exact place of a trap was still looked for
+            return self._ending
+        return Ending(EndKind.INTERRUPTED, max(self._reached, called or self._reached))
 
     def _result(self, ending: Ending, seconds: float, blocked: bool) -> RecordResult:
         interrupted = ending.kind is EndKind.INTERRUPTED
@@ -225,16 +279,10 @@ class _Recording:
             seconds=seconds,
             snapshot_seconds=self._policy.cost,
             size=self._writer.output_size,
-            backtrace=self._backtrace() if ending.kind is EndKind.TRAP else "",
+            backtrace=self._backtrace,
             signal=self._signal if interrupted else 0,
             blocked=blocked,
         )
-
-    def _backtrace(self) -> str:
-        from ttd.debuginfo import DebugInfo
-        from ttd.expr.backtrace import format_backtrace
-
-        return format_backtrace(self._engine.state, DebugInfo(self._setup.module))
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:
@@ -248,9 +296,9 @@ def _start(target: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _next_slice(ticks: int, seconds: float) -> int:
-    """How many ticks the next slice should have, if one of `ticks` took `seconds` of processor time."""
-    factor = SLICE / seconds if seconds > 0 else 4.0
+def _next_slice(ticks: int, seconds: float, wanted: float) -> int:
+    """How many ticks a slice of `wanted` seconds should have, if one of `ticks` took `seconds`."""
+    factor = wanted / seconds if seconds > 0 else 4.0
     return max(1, int(ticks * min(4.0, max(0.1, factor))))
 
 
@@ -271,9 +319,13 @@ def _surroundings(options: RecordOptions) -> WasiOptions:
     return replace(options.wasi, argv=(options.program.name,))
 
 
-def _make_engine(name: str, program: Program, host: RecordingHost) -> Engine:
+def _make_engine(name: str, program: Program, host: Host, replaying: bool = False) -> Engine:
+    if name == "compiled":
+        from ttd.engine.compiled import CompiledEngine
+
+        return CompiledEngine(program, host, replaying=replaying)
     if name != "interpreter":
-        raise UsageError(f"there is no engine {name!r}; use --engine interpreter")
+        raise UsageError(f"there is no engine {name!r}; use --engine interpreter or compiled")
     from ttd.interpreter import Interpreter
 
     return Interpreter(program, host)
@@ -285,8 +337,9 @@ def _sources(module: Module, program: Path) -> dict[str, bytes]:
     return collect_sources(DebugInfo(module).files(), (program.absolute().parent, Path.cwd()))
 
 
-def _manifest(options: RecordOptions, wasi: WasiOptions, entries: Sequence[Entry]) -> Manifest:
-    limits = options.limits
+def _manifest(
+    options: RecordOptions, limits: Limits, wasi: WasiOptions, entries: Sequence[Entry]
+) -> Manifest:
     return Manifest(
         program=str(options.program),
         invocations=tuple(

@@ -83,6 +83,8 @@ class SnapshotPolicy:
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
+        self.latest: Snapshot | None = None
+        """The last snapshot from which one can go on; that of a lost end is none."""
 
     def offer(self, state: Callable[[], State]) -> bool:
         """Take a snapshot of `state` if it is time for one; whether it was."""
@@ -114,6 +116,8 @@ class SnapshotPolicy:
         self._sink.snapshot(snapshot)
         self._last = self._clock.now()
         self._previous = snapshot
+        if snapshot.position.is_exact:
+            self.latest = snapshot
         self._storing_since = others
         copying = self._last - before
         self._next_cost = copying

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from ttd.cli.files import ENGINES
 from ttd.cli.group import Command
 from ttd.cli.output import plain
 from ttd.errors import UsageError
@@ -19,9 +20,6 @@ from ttd.errors import UsageError
 if TYPE_CHECKING:
     from ttd.recorder.options import WasiOptions
     from ttd.recorder.session import RecordResult
-
-ENGINES = ("interpreter",)
-"""The engines that can record."""
 
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.exitcodes import SUCCESS
-from ttd.cli.files import open_trace, trace_argument
+from ttd.cli.files import engine_option, open_trace, replaying_engine, trace_argument
 from ttd.cli.group import Command
 from ttd.errors import UsageError
 
@@ -41,6 +41,7 @@ class ReplayCommand(Command):
     help="Run the commands in a file; may be repeated.",
 )  # fmt: skip
 @click.option("--at", metavar="POSITION", help="Start there: 1200:7, 'event 5', 37%, end.")
+@engine_option
 @click.option("-i", "--interactive", is_flag=True, help="Go on at the prompt after -e and -x.")
 @click.pass_context
 def command(
@@ -49,6 +50,7 @@ def command(
     commands: tuple[str, ...],
     scripts: tuple[Path, ...],
     at: str | None,
+    engine: str | None,
     interactive: bool,
 ) -> int:
     """Debug a recording (the latest without TRACE), forward and backward.
@@ -72,7 +74,7 @@ def command(
     if interactive and not terminal:
         raise UsageError("--interactive needs a terminal")
     planned = list(_in_order(ctx, commands, scripts))
-    with open_trace(trace) as opened, Debugger(opened) as debugger:
+    with open_trace(trace) as opened, Debugger(opened, replaying_engine(engine)) as debugger:
         session = Session(debugger, sys.stdout)
         if at is not None:
             session.start_at(at)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.exitcodes import FAILURE, SUCCESS
-from ttd.cli.files import json_option, open_trace, trace_argument
+from ttd.cli.files import engine_option, json_option, open_trace, replaying_engine, trace_argument
 from ttd.cli.group import Command
 from ttd.cli.output import Json, Progress, plain, write_json
 
 if TYPE_CHECKING:
+    from ttd.replayer.session import EngineFactory
     from ttd.replayer.verify import VerifyReport
     from ttd.store.trace import Trace
     from ttd.types import Position
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @trace_argument
+@engine_option
 @json_option
-def command(trace: Path | None, as_json: bool) -> int:
+def command(trace: Path | None, engine: str | None, as_json: bool) -> int:
     """Check a recording (the latest without TRACE): checksums, and a replay from begin to end.
 
     The replay must make the same host calls, pass through every snapshot and end as the recording
@@ -35,10 +37,11 @@ def command(trace: Path | None, as_json: bool) -> int:
     Examples:
       ttd verify
       ttd verify traces/hello-1.trace --json
+      ttd verify --engine interpreter
     """
     with open_trace(trace) as opened:
         problems = _check_parts(opened)
-        report = _replay(opened)
+        report = _replay(opened, replaying_engine(engine))
         problems += [damage for damage in report.damage if damage not in problems]
         good = report.is_good and not problems
         if as_json:
@@ -59,7 +62,7 @@ def _check_parts(trace: Trace) -> list[str]:
     return list(found.problems)
 
 
-def _replay(trace: Trace) -> VerifyReport:
+def _replay(trace: Trace, engine: EngineFactory | None) -> VerifyReport:
     from ttd.replayer.verify import verify
 
     progress = Progress("replaying")
@@ -67,7 +70,7 @@ def _replay(trace: Trace) -> VerifyReport:
     def tell(now: Position, end: Position) -> None:
         progress.update(100 * now.tick / max(end.tick, 1))
 
-    report = verify(trace, progress=tell)
+    report = verify(trace, engine, tell)
     progress.clear()
     return report
 

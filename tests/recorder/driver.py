@@ -12,7 +12,8 @@ from ttd.recorder.session import record
 
 def main(program: str, trace: str, *arguments: str) -> None:
     wasi = WasiOptions(argv=(program, *arguments))
-    result = record(RecordOptions(Path(program), Path(trace), wasi, embed_sources=False))
+    engine = os.environ.get("TTD_TEST_ENGINE", "interpreter")
+    result = record(RecordOptions(Path(program), Path(trace), wasi, engine=engine, embed_sources=False))
     print(f"{result.ending.kind.value} at {result.ending.position}, {result.events} events", file=sys.stderr)
     sys.stderr.flush()
     if result.blocked:

@@ -110,7 +110,6 @@ def test_a_call_that_was_given_up_is_never_logged(module: Module) -> None:
         except BaseException as error:
             raised.append(type(error))
 
-    assert host.abandon() is None, "no call is under way yet"
     thread = threading.Thread(target=guest_thread)
     thread.start()
     assert begun.wait(30)
@@ -119,6 +118,23 @@ def test_a_call_that_was_given_up_is_never_logged(module: Module) -> None:
     thread.join(30)
     assert raised == [Abandoned]
     assert log == []
+
+
+def test_a_recording_that_was_given_up_between_calls_goes_as_far_as_its_log(module: Module) -> None:
+    host, log = host_of(module, lambda guest, number: number)
+    host.check_wanted()
+    host.call(0, (1,), POSITION, memories())
+    assert host.abandon() == POSITION
+    with pytest.raises(Abandoned):
+        host.check_wanted()
+    with pytest.raises(Abandoned):
+        host.call(0, (2,), Position(POSITION.tick + 1), memories())
+    assert [event.arguments for event in log] == [(1,)]
+
+
+def test_a_recording_that_was_given_up_before_any_call_has_no_position(module: Module) -> None:
+    host, _ = host_of(module, lambda guest, number: number)
+    assert host.abandon() is None
 
 
 # --- waiting -------------------------------------------------------------------------------------------
@@ -163,10 +179,10 @@ def test_the_inbox_works_on_other_threads_without_signals() -> None:
 def test_slices_approach_their_length() -> None:
     ticks, speed = 500, 2_000_000
     for _ in range(20):
-        ticks = _next_slice(ticks, ticks / speed)
-    assert ticks == pytest.approx(speed * SLICE, rel=0.01)
-    assert _next_slice(1, 1000.0) == 1
-    assert _next_slice(1000, 0.0) == 4000
+        ticks = _next_slice(ticks, ticks / speed, SLICE["interpreter"])
+    assert ticks == pytest.approx(speed * SLICE["interpreter"], rel=0.01)
+    assert _next_slice(1, 1000.0, 0.05) == 1
+    assert _next_slice(1000, 0.0, 0.05) == 4000
 
 
 # --- sources -------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.recorder.replaying import replay
 from tests.support import ROOT, Guests
+from ttd.replayer.session import ENGINES
+from ttd.replayer.verify import verify
 from ttd.store.trace import Trace
 from ttd.types import EndKind
 
@@ -25,7 +26,13 @@ DEADLINE = 30.0
 
 @contextlib.contextmanager
 def recording(
-    program: Path, trace: Path, how: str, *, terminal: bool = False, ignored: int = 0
+    program: Path,
+    trace: Path,
+    how: str,
+    *,
+    engine: str = "interpreter",
+    terminal: bool = False,
+    ignored: int = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The recording of wasi_block, ready: it has said so. Its stdin is open and says nothing."""
     if terminal:
@@ -38,6 +45,7 @@ def recording(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
+        env=os.environ | {"TTD_TEST_ENGINE": engine},
         preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,  # type: ignore[func-returns-value]
     )
     os.close(slave)
@@ -66,6 +74,15 @@ def wait_until_blocked(process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the guest does not block")
 
 
+def replay(trace: Trace) -> None:
+    """Replay the whole trace on the engine that recorded it, and if it is short on the other one too."""
+    names = [trace.manifest.engine] if trace.ending.position.tick > 1_000_000 else list(ENGINES)
+    for engine in (ENGINES[name] for name in names):
+        report = verify(trace, engine)
+        assert report.is_good, report
+        assert (report.events, report.snapshots) == (trace.event_count, len(trace.snapshots))
+
+
 def finished(process: subprocess.Popen[bytes], path: Path, code: int) -> None:
     """The process ends with `code`, quickly, and its trace is whole and replays."""
     begun = time.monotonic()
@@ -80,10 +97,11 @@ def finished(process: subprocess.Popen[bytes], path: Path, code: int) -> None:
         assert f"interrupted at {trace.ending.position}, {trace.event_count} events".encode() in errors
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_guest_that_computes(guest: Guests, tmp_path: Path, number: int, code: int) -> None:
+def test_a_guest_that_computes(guest: Guests, tmp_path: Path, number: int, code: int, engine: str) -> None:
     path = tmp_path / "run.trace"
-    with recording(guest("wasi_block"), path, "loop") as process:
+    with recording(guest("wasi_block"), path, "loop", engine=engine) as process:
         process.send_signal(number)
         finished(process, path, code)
 
@@ -93,11 +111,12 @@ def test_a_guest_that_computes(guest: Guests, tmp_path: Path, number: int, code:
 )
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(("how", "terminal"), [("read", False), ("read", True), ("sleep", False)])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_guest_that_is_blocked_in_a_host_call(
-    guest: Guests, tmp_path: Path, number: int, code: int, how: str, terminal: bool
+    guest: Guests, tmp_path: Path, number: int, code: int, how: str, terminal: bool, engine: str
 ) -> None:
     path = tmp_path / "run.trace"
-    with recording(guest("wasi_block"), path, how, terminal=terminal) as process:
+    with recording(guest("wasi_block"), path, how, engine=engine, terminal=terminal) as process:
         wait_until_blocked(process)
         process.send_signal(number)
         finished(process, path, code)
