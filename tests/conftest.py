@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,20 @@ def no_cache() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TTD_CACHE_DIR", "")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def control_c() -> Iterator[None]:
+    """Let Ctrl-C reach the programs that tests start.
+
+    Whoever is started in the background (``./dev test &``) is made to ignore it, and so are its children: a
+    recording rightly leaves it at that, and tests that press it would wait for ever.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
