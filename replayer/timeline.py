@@ -2,7 +2,7 @@
 
 Every way to a position leads through the nearest snapshot before it: from the trace, or from those that
 are kept in memory on the way. Searching backward takes the segments between snapshots from here toward
-the begin, runs each *forward* in remember mode and takes the last hit (DESIGN, section 7).
+the begin, runs each *forward* in remember mode and takes the last hit.
 
 A hit at the seam of two segments belongs to the earlier one: segments are open at their begin and closed
 at their end. That is what lets the exit of a frame be found: it is seen by whoever sees the frame leave.

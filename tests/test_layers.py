@@ -1,4 +1,4 @@
-"""Imports run one way, and each third-party library has one owner (DESIGN section 2, STYLE "Layers").
+"""Imports run one way, and each third-party library has one owner (docs/ARCHITECTURE.md, "Layers").
 
 Read off the syntax trees of all files, imports inside functions included.
 """
@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "expr": {"debuginfo", "wasm", "base"},
     "store": {"base"},
     "recorder": {"store", "driver", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
-    "replayer": {"store", "driver", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
+    "replayer": {"store", "driver", "instrument", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
     "cli": {"recorder", "replayer", "store", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
 }
 

@@ -1,4 +1,4 @@
-"""What the log of a recording holds: host calls, in order (DESIGN, section 8).
+"""What the log of a recording holds: host calls, in order.
 
 Imports base modules only.
 """

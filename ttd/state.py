@@ -1,4 +1,4 @@
-"""The state of a stopped program, in terms that belong to no engine (DESIGN, section 4).
+"""The state of a stopped program, in terms that belong to no engine.
 
 `State` is live: its memories are the engine's own, and running the engine changes them. `Snapshot` is
 a copy that nothing changes; pages that did not change between two snapshots are one and the same

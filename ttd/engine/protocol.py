@@ -30,7 +30,7 @@ from ttd.types import Ending, Position, StopReason, Value
 from ttd.wasm.model import Module
 
 TICK_RULE = 1
-"""Version of the tick rule (DESIGN, section 3): a trace's clock. Change it only with the rule."""
+"""Version of the tick rule (docs/ARCHITECTURE.md, "Words"): a trace's clock. Change it only with the rule."""
 
 
 @dataclass(frozen=True, slots=True)

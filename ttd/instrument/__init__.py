@@ -1,4 +1,4 @@
-"""Rewriting a guest module so that compiled code can count, freeze and thaw (DESIGN, section 6).
+"""Rewriting a guest module so that compiled code can count, freeze and thaw.
 
 `sites` finds where a function can be frozen and what its frame is there, by `liveness`; `emit` writes its
 body anew; `module` puts the instrumented module together, and `continuation` the small modules that go on

@@ -1,4 +1,4 @@
-"""The exact interpreter: one instruction of the original code at a time (DESIGN, section 5).
+"""The exact interpreter: one instruction of the original code at a time.
 
 `machine` runs; `translate` makes of a function body a list of Python closures, one for each instruction,
 from the tables of `integers`, `access`, `references` and `numerics`; `instance` holds memories, tables and

@@ -2,9 +2,8 @@
 
 Of each instruction that a program uses, a module is generated with one function that has its operands as
 parameters and consists of just this instruction. Wasmtime compiles it with NaN canonicalisation and
-deterministic relaxed SIMD, so that results are bit-exact on every machine (DESIGN, sections 5 and 8),
-by construction, with no numerics written here. Compiling one takes about 0.4 ms and is done at
-the instruction's first use, once per process.
+deterministic relaxed SIMD, so that results are bit-exact on every machine by construction, with no numerics
+written here. Compiling one takes about 0.4 ms and is done at the instruction's first use, once per process.
 
 A call through wasmtime-py's `Func` takes 30 µs, most of it spent on types and conversions. So the C function
 below it, ``wasmtime_func_call_unchecked``, is called here directly, with operands and results in one

@@ -1,4 +1,4 @@
-"""Which functions tick when they are entered: the static half of the tick rule (DESIGN, section 3).
+"""Which functions tick when they are entered: the static half of the tick rule.
 
 Every engine goes by this predicate; `ttd.engine.protocol.TICK_RULE` is its version. The other half of the
 rule is dynamic: every arrival at a loop header ticks.
