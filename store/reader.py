@@ -222,8 +222,7 @@ class Trace:
         index = bisect_right(self._log.chunks, number, key=attrgetter("first")) - 1
         chunk, events = self._log.chunks[index], self._chunk(index)
         if isinstance(events, Calls):
-            ticks = chunk.position.tick, chunk.last_position.tick
-            return CallLog(*ticks, chunk.count, events.data), number - chunk.first
+            return events.log, number - chunk.first
         calls = encode_calls(events[number - chunk.first :], size)
         return None if calls is None else (calls, 0)
 
@@ -257,7 +256,10 @@ class Trace:
 
     def _decode(self, chunk: Chunk) -> Sequence[HostCall]:
         data = chunk.data if chunk.data is not None else _bytes(self._row("events", first=chunk.first).data)
-        events = decode_events(data, chunk.first, chunk.count, chunk.position.tick, self._content)
+        ticks = chunk.position.tick, chunk.last_position.tick
+        events = decode_events(data, chunk.first, chunk.count, ticks, self._content)
+        if isinstance(events, Calls):  # which look at their positions themselves, when that is needed
+            return events
         if (events[0].position, events[-1].position) != (chunk.position, chunk.last_position):
             raise DamagedTrace("their positions are not those of the chunk")
         return events

@@ -74,15 +74,16 @@ def _flat(writes: Sequence[MemoryWrite], contents: Mapping[bytes, int]) -> list[
 
 
 def decode_events(
-    data: bytes, first: int, count: int, tick: int, load: Callable[[int], bytes]
+    data: bytes, first: int, count: int, ticks: tuple[int, int], load: Callable[[int], bytes]
 ) -> Sequence[HostCall]:
-    """The `count` events of a chunk whose first one has number `first` and tick `tick`.
+    """The `count` events of a chunk that begins with number `first`; `ticks` are of the first and the last.
 
-    `load` gives content by number.
+    `load` gives content by number. Events in raw form are decoded when they are asked for.
     """
+    tick = ticks[0]
     rows = unpack(data)
     if isinstance(rows, bytes):
-        return Calls(rows, first, count, tick)
+        return Calls(CallLog(*ticks, count, rows), first)
     if not isinstance(rows, tuple) or len(rows) != count:
         raise DamagedTrace(f"the chunk of events from {first} on does not have {count} events")
     events: list[HostCall] = []

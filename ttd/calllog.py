@@ -31,6 +31,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import overload
 
@@ -67,7 +68,7 @@ class CallLog:
     def events(self, first: int) -> list[HostCall]:
         """The calls as events, of which the first has number `first`; DamagedTrace if they are not well
         formed."""
-        return list(Calls(self.data, first, self.count, self.tick))
+        return list(Calls(self, first))
 
 
 def shape(
@@ -82,22 +83,30 @@ def shape(
 
 
 class Calls(Sequence[HostCall]):
-    """The `count` calls in `data`, numbered from `first` on, the first at `tick`, decoded when asked for.
+    """The calls of a log, numbered from `first` on, decoded when they are asked for.
 
-    Making it raises DamagedTrace if the sizes are wrong; so does each call that is malformed.
+    The first one that is asked for raises DamagedTrace if numbers and sizes do not fit; so does each that is
+    malformed.
     """
 
-    def __init__(self, data: bytes, first: int, count: int, tick: int) -> None:
-        self.data = data
+    def __init__(self, log: CallLog, first: int) -> None:
+        self.log = log
         self._first = first
-        starts, ticks = _scan(data, first)
-        if len(starts) != count:
-            raise DamagedTrace(f"the calls from event {first} on are {len(starts)}, not {count}")
-        self._starts = array("Q", [*starts, len(data)])
-        self._ticks = array("Q", accumulate(ticks[1:], initial=tick))
+
+    @cached_property
+    def _places(self) -> tuple[array[int], array[int]]:
+        """Where records begin, and the end of the last; and their ticks."""
+        log, first = self.log, self._first
+        starts, ticks = _scan(log.data, first)
+        if len(starts) != log.count:
+            raise DamagedTrace(f"the calls from event {first} on are {len(starts)}, not {log.count}")
+        all_ticks = array("Q", accumulate(ticks[1:], initial=log.tick))
+        if all_ticks[-1] != log.last_tick:
+            raise DamagedTrace(f"the calls from event {first} on end at tick {all_ticks[-1]}")
+        return array("Q", [*starts, len(log.data)]), all_ticks
 
     def __len__(self) -> int:
-        return len(self._ticks)
+        return self.log.count
 
     @overload
     def __getitem__(self, index: int) -> HostCall: ...
@@ -109,15 +118,16 @@ class Calls(Sequence[HostCall]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         at = range(len(self))[index]
-        record = self.data[self._starts[at] : self._starts[at + 1]]
-        return decode_call(record, self._first + at, self._ticks[at])
+        starts, ticks = self._places
+        record = self.log.data[starts[at] : starts[at + 1]]
+        return decode_call(record, self._first + at, ticks[at])
 
     def __iter__(self) -> Iterator[HostCall]:
         return map(self.__getitem__, range(len(self)))
 
     def at_or_after(self, tick: int) -> int:
         """Index of the first call at tick number `tick` or later; the number of calls if there is none."""
-        return bisect_right(self._ticks, tick - 1)
+        return bisect_right(self._places[1], tick - 1)
 
 
 def _scan(data: bytes, first: int) -> tuple[list[int], list[int]]:

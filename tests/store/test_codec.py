@@ -114,7 +114,7 @@ def test_events_come_back(made: list[HostCall]) -> None:
         packed,
         made[0].number,
         len(made),
-        made[0].position.tick,
+        (made[0].position.tick, made[-1].position.tick),
         {n: d for d, n in contents.items()}.__getitem__,
     )
     seen: tuple[dict[int, int], dict[int, int]] = ({}, {})
@@ -203,7 +203,7 @@ PLAIN = st.recursive(
 def read_every_way(frame: bytes) -> None:
     """Hand `frame` to every reader there is; each may raise DamagedTrace, and nothing else."""
     for read in (
-        lambda: decode_events(frame, 0, 1, 0, lambda number: b""),
+        lambda: list(decode_events(frame, 0, 1, (0, 0), lambda number: b"")),
         lambda: decode_snapshot(frame, Position(0), 0).with_pages(_Anything()),
         lambda: decode_ending(frame),
         lambda: Manifest.from_plain(unpack(frame)),
@@ -235,7 +235,7 @@ def test_well_formed_nonsense_is_told(plain: object) -> None:
 ROWS = {
     "event": (
         [[0, 0, 1, [5, None], [0], [0, 8, b"x"], [], 1, 0, "text"]],
-        lambda f: decode_events(f, 0, 1, 0, _no),
+        lambda f: list(decode_events(f, 0, 1, (0, 0), _no)),
     ),
     "snapshot": (
         [[[1, 9, 0, 0, [1], [None]]], [1], [[2]], [0], [], 0, [[1, 1, *[0] * 14]]],
