@@ -44,7 +44,7 @@ class Inspector:
 
     @property
     def _frames(self) -> Sequence[Frame]:
-        return self._session.state.frames
+        return self._session.known.frames
 
     @property
     def _module(self) -> Module:
@@ -53,7 +53,7 @@ class Inspector:
     @property
     def context(self) -> StateContext:
         """Where expressions are evaluated: the selected frame."""
-        return StateContext(self._session.state, self._debug, self.selected)
+        return StateContext(self._session.known, self._debug, self.selected)
 
     def frame(self, level: int | None = None) -> Frame:
         """Frame `level` (None: the selected one). Raises UsageError if there is no such frame."""
@@ -206,7 +206,7 @@ def _wasm_value(index: int, name: str, type_: ValType | None, value: Value) -> W
 def wasm_text(type_: ValType | None, value: Value) -> str:
     """A WebAssembly value for people: integers signed, floats as floats, vectors in hexadecimal."""
     if value is None:
-        return "null"
+        return "null" if type_ is None or type_.is_reference else "<not kept>"
     if isinstance(value, ExceptionValue):
         return f"exception (tag {value.tag})"
     if type_ is ValType.I32:

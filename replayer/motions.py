@@ -193,7 +193,7 @@ class Hunt:
         if armed.condition is None:
             return True
         try:
-            return evaluate(armed.condition, StateContext(self._session.state, self._debug)).is_true()
+            return evaluate(armed.condition, StateContext(self._session.known, self._debug)).is_true()
         except ExpressionError as error:
             self._errors[armed.number] = condition_error(armed, error)
             return True

@@ -5,7 +5,7 @@ not it lies on the seam of two slices, which the property tests of the timeline 
 holds the end of the recording: an interrupted or cut-off one goes on no further than it was recorded,
 and a complete one must end as it was recorded to end.
 
-May import base, wasm, engine, interpreter, store and this package.
+May import base, wasm, engine, interpreter, instrument, store and this package.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ttd.engine.protocol import (
     Stop,
 )
 from ttd.errors import DamagedTrace, Divergence, TraceVersionError, unreachable
+from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
 from ttd.state import Snapshot, State
 from ttd.store.trace import Trace
@@ -140,7 +141,10 @@ class Session:
         self.program = program_of(trace)
         self.ending: Ending = trace.ending
         self.host = ReplayHost(trace, self.program.module)
-        self.engine = (factory or engine_of(trace))(self.program, self.host)
+        factory = factory or engine_of(trace)
+        self.engine = factory(self.program, self.host)
+        exact = factory is interpreter and engine_of(trace) is interpreter
+        self._dead = None if exact else DeadLocals(self.program.module)
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
@@ -159,8 +163,30 @@ class Session:
 
     @property
     def state(self) -> State:
-        """The state now; live."""
-        return self.engine.state
+        """The state now; live.
+
+        Where compiled code was at work, dead locals are cleared: whether it has kept them depends on the way.
+        """
+        state = self.engine.state
+        if self._dead is not None:
+            self._dead.clear(state.frames)
+        return state
+
+    @property
+    def known(self) -> State:
+        """As `state`, for showing to the user: a cleared local is None, whatever its type."""
+        state = self.engine.state
+        if self._dead is not None:
+            self._dead.clear(state.frames, to_none=True)
+        return state
+
+    def comparable(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot of the trace in the form of `state`."""
+        if self._dead is None:
+            return snapshot
+        frames = tuple(frame.copy() for frame in snapshot.frames)
+        self._dead.clear(frames)
+        return replace(snapshot, frames=frames)
 
     @property
     def position(self) -> Position:

@@ -110,7 +110,7 @@ class _Verification:
         stop = self._session.run(Goal(until=recorded.position), self._tell)
         if self._session.position == self._session.end and stop.reason is StopReason.LIMIT:
             self._session.run(Goal(), self._tell)
-        difference = _difference(recorded, self._session.state)
+        difference = _difference(self._session.comparable(recorded), self._session.state)
         if difference is not None:
             raise Divergence(recorded.position, *difference)
         self._compared += 1

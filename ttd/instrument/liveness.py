@@ -33,10 +33,15 @@ _INTERESTING = frozenset(
 
 class Liveness:
     """`live[i]`: the mask of locals live behind call `i`, or at the header of loop `i` (instruction
-    indices)."""
+    indices).
 
-    def __init__(self, typing: Typing, always: int = 0) -> None:
-        """`always` is a mask of locals to be kept alive everywhere: those debug information needs."""
+    `before[i]`, if that is asked for: the mask of locals live before instruction `i`. Instructions that are
+    not in it change nothing: what is live before the next one that is, is live before them.
+    """
+
+    def __init__(self, typing: Typing, always: int = 0, everywhere: bool = False) -> None:
+        """`always` is a mask of locals to be kept alive everywhere: those debug information needs.
+        `everywhere` asks for `before`."""
         self._typing = typing
         self._always = always
         self._order = [
@@ -48,6 +53,8 @@ class Liveness:
         self._headers = [0] * len(typing.controls)
         self._after = [0] * len(typing.controls)
         self.live: dict[int, int] = {}
+        self.before: dict[int, int] = {}
+        self._everywhere = everywhere
         while self._pass():
             pass
 
@@ -89,6 +96,8 @@ class Liveness:
                 live = self._caught(typing.control_of[index]) | self._always
             else:  # leaves the function
                 live = self._always
+            if self._everywhere:
+                self.before[index] = live
         return before != self._headers
 
     def _open(self, control: Control, live: int, branches: list[int]) -> int:
