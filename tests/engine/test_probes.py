@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,20 +11,34 @@ from hypothesis import strategies as st
 
 from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, text_of
 from tests.interpreter.rig import RuleHost, all_rests, machine, module_of
-from tests.interpreter.test_probes import Trail, as_set, every_probe
+from tests.interpreter.test_probes import HOSTED, Trail, as_set, every_probe, poking_host
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import Goal, Hit, Invocation, Probe, Program
+from ttd.engine.protocol import CodeProbe, Goal, Hit, Invocation, Probe, Program, WatchProbe
+from ttd.engine.scout import Sighting
+from ttd.events import MemoryWrite
 from ttd.interpreter import Interpreter
+from ttd.state import Snapshot
 from ttd.types import Position, StopReason
 
 SLOW_IS_FINE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def compiled(text: str, near: int = 0) -> CompiledEngine:
-    module = module_of(text)
-    host = RuleHost(module=module)
+class PlainHost:
+    """A host by rule that offers nothing but what it must, and reports what it wrote."""
+
+    def __init__(self, rules: RuleHost) -> None:
+        self.call, self.seek, self._rules = rules.call, rules.seek, rules
+
+    @property
+    def last_writes(self) -> Sequence[MemoryWrite]:
+        return self._rules.last_writes
+
+
+def compiled(text: str, near: int = 0, host: RuleHost | None = None) -> CompiledEngine:
+    host = host or RuleHost()
+    host.module = module = module_of(text)
     invocation = Invocation(module.exports_by_name["main"].index)
-    return CompiledEngine(Program(module, (invocation,)), host, near=near)
+    return CompiledEngine(Program(module, (invocation,)), PlainHost(host), near=near)
 
 
 def check_all_stops(engine: CompiledEngine, trail: Trail, probes: tuple[Probe, ...]) -> None:
@@ -71,3 +86,175 @@ def test_each_probe_alone_hits_where_the_rests_say(name: str) -> None:
         for asking in (False, True):
             check_remembering(engine, trail, (probe,), len(trail.rests) - 1, asking)
             check_remembering(engine, trail, (probe,), len(trail.rests) // 2, asking)
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "no instruction at all"])
+@pytest.mark.parametrize("near", [0, 3])
+def test_all_probes_at_once_hit_where_the_rests_say(name: str, near: int) -> None:
+    text = f"(module {PROGRAMS[name]})"
+    engine, trail = compiled(text, near), Trail(module_of(text), all_rests(machine(text)))
+    probes = tuple(every_probe(trail))
+    check_all_stops(engine, trail, probes)
+    for until in range(0, len(trail.rests), 7):
+        check_remembering(engine, trail, probes, until, asking=until % 2 == 0)
+
+
+@SLOW_IS_FINE
+@given(RANDOM_PROGRAMS, st.integers(0, 3), st.data())
+def test_random_probes_in_random_programs(functions: list[Function], near: int, data: st.DataObject) -> None:
+    text = text_of(functions)
+    trail = Trail(module_of(text), all_rests(machine(text)))
+    if len(trail.rests) < 3:
+        return
+    chosen = tuple(
+        data.draw(st.lists(st.sampled_from(every_probe(trail)), min_size=1, max_size=4, unique=True))
+    )
+    engine = compiled(text, near)
+    check_all_stops(engine, trail, chosen)
+    until = data.draw(st.integers(0, len(trail.rests) - 1))
+    check_remembering(engine, trail, chosen, until, asking=data.draw(st.booleans()))
+
+
+# --- writes ----------------------------------------------------------------------------------------------
+
+WRITES = """(module (memory $m 1) (memory $w i64 1) (data $d "abcdefgh")
+  (func $leaf (param i32) (i32.store8 offset=3 (i32.const 8) (local.get 0)))
+  (func $fill (param i32) (memory.fill (i32.const 4) (local.get 0) (i32.const 9)))
+  (func (export "main") (local $i i32)
+    (loop $l
+      (i32.store offset=8 (i32.const 0) (local.get $i))
+      (i32.store16 (i32.const 10) (i32.const 7))
+      (i64.store offset=4 (i32.const 1) (i64.const -1))
+      (i64.store8 (i32.const 11) (i64.extend_i32_u (local.get $i)))
+      (i64.store16 (i32.const 9) (i64.const 0x10203))
+      (i64.store32 (i32.const 12) (i64.const 5))
+      (f32.store (i32.const 8) (f32.convert_i32_s (local.get $i)))
+      (f64.store (i32.const 8) (f64.div (f64.const 0) (f64.const 0)))
+      (v128.store (i32.const 3) (i32x4.splat (local.get $i)))
+      (v128.store32_lane 1 (i32.const 9) (i32x4.splat (i32.const 3)))
+      (call $leaf (i32.div_u (local.get $i) (i32.const 2)))
+      (call $fill (i32.shr_u (local.get $i) (i32.const 1)))
+      (memory.copy (i32.const 7) (i32.const 6) (i32.and (local.get $i) (i32.const 1)))
+      (memory.init $m $d (i32.const 6) (i32.const 1) (i32.const 4))
+      (memory.copy $w $m (i64.const 8) (i32.const 8) (i32.const 4))
+      (i64.store $w offset=2 (i64.const 7) (i64.extend_i32_u (local.get $i)))
+      (i32.store $w (i64.const 9) (i32.const 1))
+      (memory.fill $w (i64.const 10) (i32.const 0) (i64.const 2))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (i32.const 6))))))"""
+
+WATCHED = [
+    WatchProbe(memory, address, length, changes)
+    for memory in (0, 1)
+    for address, length in ((8, 1), (11, 1), (8, 4), (0, 32), (65535, 9))
+    for changes in (True, False)
+]
+
+
+def stops_of(engine: CompiledEngine | Interpreter, begin: Snapshot, goal: Goal) -> list[tuple[object, ...]]:
+    """All stops of a goal from the begin, with their hits."""
+    engine.restore(begin)
+    found: list[tuple[object, ...]] = []
+    while True:
+        stop = engine.run(goal)
+        found.append((stop.reason, sorted(as_set(stop.hits), key=str)))
+        if stop.reason is not StopReason.PROBE:
+            return found
+        goal = replace(goal, after=stop.hits[0].position)
+
+
+def test_every_way_to_write_is_seen_in_every_memory() -> None:
+    exact, engine = machine(WRITES), compiled(WRITES)
+    begin = Snapshot.capture(exact.state)
+    for probes in [*((watch,) for watch in WATCHED), tuple(WATCHED[::3]), tuple(WATCHED)]:
+        for goal in (Goal(probes=probes), Goal(probes=probes, remember=True)):
+            assert stops_of(engine, begin, goal) == stops_of(exact, begin, goal)
+
+
+def test_what_host_calls_write_is_seen() -> None:
+    exact, engine = machine(HOSTED, host=poking_host()), compiled(HOSTED, host=poking_host())
+    begin = Snapshot.capture(exact.state)
+    for address, length in ((16, 1), (17, 1), (18, 1), (16, 4)):
+        for changes in (True, False):
+            for remember in (True, False):
+                goal = Goal(probes=(WatchProbe(0, address, length, changes),), remember=remember)
+                assert stops_of(engine, begin, goal) == stops_of(exact, begin, goal)
+
+
+# --- long runs -------------------------------------------------------------------------------------------
+
+LONG = """(module (memory 1) (global $g (mut i32) (i32.const 0))
+  (func $rare (param i32) (i32.store (i32.const 64) (local.get 0)))
+  (func $same (i32.store (i32.const 128) (i32.const 1)))
+  (func $body (param $i i32)
+    (i32.store (i32.const 32) (local.get $i))
+    (call $same)
+    (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 60000))) (then (call $rare (local.get $i)))))
+  (func (export "main") (local $i i32)
+    (loop $l
+      (call $body (local.get $i))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200000))))))"""
+
+
+def test_a_long_run_is_searched_in_both_directions() -> None:
+    engine = compiled(LONG, near=300)
+    begin = Snapshot.capture(engine.state)
+    rare = CodeProbe(0, module_of(LONG).functions[0].code.rests[2])
+    for probe in (WatchProbe(0, 64, 4), rare):
+        found = [value for value, _ in hits_of(engine, begin, probe)]
+        assert found == ([60_000, 120_000, 180_000] if isinstance(probe, WatchProbe) else [0] * 4)
+    positions = [position for _, position in hits_of(engine, begin, rare)]
+    end = engine.run(Goal()).position
+    for probe in (rare, WatchProbe(0, 64, 4)):
+        engine.restore(begin)
+        stop = engine.run(Goal(until=Position(end.tick - 1), probes=(probe,), remember=True))
+        assert [hit.position for hit in stop.hits] == [positions[-1]]
+
+
+def hits_of(engine: CompiledEngine, begin: Snapshot, probe: Probe) -> list[tuple[int, Position]]:
+    engine.restore(begin)
+    found: list[tuple[int, Position]] = []
+    after = None
+    while True:
+        stop = engine.run(Goal(probes=(probe,), after=after))
+        if stop.reason is not StopReason.PROBE:
+            return found
+        after = stop.hits[0].position
+        found.append((int.from_bytes(stop.hits[0].new, "little"), after))
+
+
+def test_a_watch_passes_over_writes_that_change_nothing_at_full_speed() -> None:
+    engine = compiled(LONG, near=300)
+    begin = Snapshot.capture(engine.state)
+    watch = WatchProbe(0, 128, 4)
+    first = engine.run(Goal(probes=(watch,)))
+    assert first.hits[0].new == b"\1\0\0\0"
+    scouted: list[Sighting] = []
+    scout = engine.scout
+    engine.scout = lambda *given: scouted.append(scout(*given)) or scouted[-1]  # type: ignore[method-assign, func-returns-value]
+    stop = engine.run(Goal(probes=(watch,), after=first.hits[0].position))
+    assert stop.reason is StopReason.ENDED
+    assert [seen.ticks for seen in scouted] == [[]]
+    engine.restore(begin)
+    assert engine.run(Goal(probes=(watch,), remember=True)).hits == first.hits
+
+
+def test_conditions_are_asked_about_every_hit_in_order() -> None:
+    engine = compiled(LONG, near=300)
+    watch = WatchProbe(0, 64, 4)
+    asked: list[int] = []
+
+    def accept(hit: Hit) -> bool:
+        assert engine.state.position == hit.position
+        asked.append(int.from_bytes(hit.new, "little"))
+        return asked[-1] == 120_000
+
+    stop = engine.run(Goal(probes=(watch,), accept=accept))
+    assert asked == [60_000, 120_000]
+    assert stop.reason is StopReason.PROBE
+    begin = Snapshot.capture(machine(LONG).state)
+    engine.restore(begin)
+    asked.clear()
+    stop = engine.run(Goal(probes=(watch,), accept=accept, remember=True))
+    assert asked == [60_000, 120_000, 180_000]
+    assert stop.hits[0].new == (120_000).to_bytes(4, "little")

@@ -50,6 +50,7 @@ from ttd.instrument.sites import Site, SiteKind
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import WASM_PAGE, Frame, Snapshot, State
 from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position, StopReason, Trap, TrapKind, Value
+from ttd.wasm.model import Module
 from ttd.wasm.opcodes import BY_MNEMONIC
 
 NEAR = 300
@@ -209,6 +210,11 @@ class CompiledEngine:
         """The interpreter, which has the state whenever the machine rests."""
         return self._exact
 
+    @property
+    def module(self) -> Module:
+        """The module that is run."""
+        return self._program.module
+
     def can_scout(self) -> bool:
         """Whether compiled code can take over here."""
         return self._sites.can_go_on(self._exact.state.frames, self._exact.position)
@@ -242,10 +248,11 @@ class CompiledEngine:
         finally:
             self._scout = None
             scout.disarm()
-        sighting = scout.sighting(at_limit, limit)
         native.save(state)
         if at_limit:
             self._exact.resume(Position(limit), stack.waiting, self._next_event, stack.invocation)
+            scout.stopped(stack.waiting, self._exact.state.frames)
+        sighting = scout.sighting(at_limit, limit)
         ticks = native.tick - start
         if ticks > _ENOUGH_TO_JUDGE:
             self._pace = (time.perf_counter() - began) / ticks

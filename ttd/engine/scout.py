@@ -92,6 +92,7 @@ class Scout:
             for function in self._code
         }
         self._memories = state.memories
+        self._left_at_limit = False
         self._arm()
 
     # --- arming ----------------------------------------------------------------------------------------
@@ -135,6 +136,13 @@ class Scout:
             for function in self._code:
                 self._native.at_entry(function, abi.ENTRY_PLAIN)
 
+    def stopped(self, frozen: Sequence[Frame], frames: Sequence[Frame]) -> None:
+        """The run was frozen at its limit, and the interpreter has made `frames` of the `frozen` ones: those
+        are missing that end there without another instruction."""
+        gone = {frame.entry for frame in frozen} - {frame.entry for frame in frames}
+        probes = (probe for entry in gone for probe in self._frames.get(entry, ()))
+        self._left_at_limit = any(probe.on_exit for probe in probes)
+
     def sighting(self, at_limit: bool, limit: int) -> Sighting:
         """What was noted."""
         native = self._native
@@ -144,9 +152,11 @@ class Scout:
         if count > abi.NOTES_KEPT:
             oldest = count % abi.NOTES_KEPT
             raw = raw[oldest:] + raw[:oldest]
-        ticks = [native.limit + each for each in raw]
+        ticks = [tick for tick in (native.limit + each for each in raw) if tick < limit]
+        if self._left_at_limit and limit - 1 not in ticks[-1:]:
+            ticks.append(limit - 1)
         return Sighting(
-            [tick for tick in ticks if tick < limit],
+            ticks,
             count > abi.NOTES_KEPT,
             at_limit,
             count >= self._most,

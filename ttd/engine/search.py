@@ -24,11 +24,12 @@ from typing import Protocol
 
 from ttd.engine.protocol import FrameProbe, Goal, Hit, Probe, Stop
 from ttd.engine.scout import NEVER_FULL, Sighting
-from ttd.errors import unreachable
+from ttd.errors import check, unreachable
 from ttd.instrument import abi
 from ttd.interpreter import Interpreter
 from ttd.state import Snapshot
 from ttd.types import Position, StopReason
+from ttd.wasm.model import Module
 
 _FAR = 1 << 61
 _GROWTH = 4
@@ -42,6 +43,11 @@ class Machine(Protocol):
     @property
     def exact(self) -> Interpreter:
         """The interpreter, which holds the state."""
+        ...
+
+    @property
+    def module(self) -> Module:
+        """The module that is run."""
         ...
 
     @property
@@ -83,6 +89,8 @@ class Search:
         self._goal = goal
         self._until = goal.until
         self._hits: tuple[Hit, ...] = ()
+        self._seen_to = 0
+        """From this tick on nothing has been looked at."""
         # A frame that ends behind its last tick without another instruction is gone at that tick already.
         self._early = int(any(isinstance(probe, FrameProbe) and probe.on_exit for probe in goal.probes))
 
@@ -114,7 +122,7 @@ class Search:
                     return stop
                 continue
             base = self._machine.base()
-            seen = self._machine.scout(self._goal.probes, limit, most)
+            seen = self._scout(limit, most)
             if seen.at_limit and not seen.ticks:
                 continue
             self._machine.restore(base)
@@ -135,8 +143,8 @@ class Search:
         if limit <= self._here.tick:
             return self._finish()
         base = self._machine.base()
-        seen = self._machine.scout(self._goal.probes, limit, NEVER_FULL)
-        before, self._hits = self._hits, ()
+        seen = self._scout(limit, NEVER_FULL)
+        start, before, self._hits = self._seen_to, self._hits, ()
         if not seen.at_limit:
             self._machine.restore(base)
             stop = self._look_at([seen.last])
@@ -146,7 +154,7 @@ class Search:
             stop = self._finish()
         if stop.hits:
             return stop
-        self._hits = before
+        self._hits, self._seen_to = before, start
         return self._search_back(base, seen) if seen.ticks else replace(stop, hits=before)
 
     def _search_back(self, base: Snapshot, seen: Sighting) -> Stop:
@@ -160,8 +168,8 @@ class Search:
             if not seen.overflowed:
                 break
             self._machine.restore(base)
-            self._come_to_a_tick()
-            seen = self._machine.scout(self._goal.probes, seen.ticks[0], NEVER_FULL)
+            self._go(self._seen_to)
+            seen = self._scout(seen.ticks[0], NEVER_FULL)
         self._hits = before
         return self._to_the_goal()
 
@@ -181,8 +189,9 @@ class Search:
         for first, last in _stretches(ticks):
             if last < self._here.tick:
                 continue
-            if first - self._early > self._here.tick:
-                self._go(first - self._early)
+            start = max(first - self._early, self._seen_to)
+            if start > self._here.tick:
+                self._go(start)
             stop = self._look(last + 1)
             if stop is not None:
                 return stop
@@ -214,12 +223,26 @@ class Search:
         self._note(exits)
         if goal.remember:
             return None
-        here = Position(position.tick, position.step + 1)
-        until = here if self._until is None else min(here, self._until)
-        also = self._machine.exact.run(replace(goal, until=until))
-        if also.hits and also.hits[0].position == position:
-            self._note(also.hits)
-        return Stop(StopReason.PROBE, also.position, self._hits)
+        self._look_just_here(position)
+        return Stop(StopReason.PROBE, position, self._hits)
+
+    def _look_just_here(self, position: Position) -> None:
+        """Find what else hits here, where the machine is to stay; for that a probe of our own is put here."""
+        goal, exact = self._goal, self._machine.exact
+        top = exact.state.frames[-1]
+        if top.pc not in self._machine.module.functions[top.function].code.rests:
+            return  # at a loop that ticks again
+        ours = FrameProbe(top.entry, frozenset((top.pc,)))
+
+        def accept(hit: Hit) -> bool:
+            return hit.probe is ours or goal.accept is None or goal.accept(hit)
+
+        until = Position(position.tick, position.step + 1)
+        stop = exact.run(replace(goal, until=until, probes=(*goal.probes, ours), accept=accept))
+        check(stop.position == position, "a probe at the next instruction has not hit")
+        also = tuple(hit for hit in stop.hits if hit.probe is not ours)
+        if also:
+            self._note(also)
 
     def _note(self, hits: tuple[Hit, ...]) -> None:
         same = self._hits and self._hits[0].position == hits[0].position
@@ -240,6 +263,10 @@ class Search:
 
     def _go(self, tick: int) -> None:
         self._machine.run(Goal(until=Position(tick)))
+
+    def _scout(self, limit: int, most: int) -> Sighting:
+        self._seen_to = self._here.tick
+        return self._machine.scout(self._goal.probes, limit, most)
 
     def _limit(self) -> int:
         """Where scouting has to end."""
