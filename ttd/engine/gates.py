@@ -29,6 +29,7 @@ from ttd.instrument.gates import (
     CALLS,
     DRAIN,
     END,
+    FILL,
     LAST,
     NEXT,
     RECORDS,
@@ -180,7 +181,7 @@ def _instantiate(
     memory: LinearMemory | None,
     callbacks: Mapping[int, wasmtime.Func],
     wasi: Mapping[int, wasmtime.Func],
-    drain: wasmtime.Func | None,
+    helper: wasmtime.Func,
 ) -> Mapping[str, wasmtime.Func | wasmtime.Memory]:
     """Compile and instantiate a gates module; its exports."""
     module = wasmtime.Module(store.engine, text)
@@ -188,7 +189,7 @@ def _instantiate(
     for item in module.imports:
         name = item.name or ""
         if item.module == TTD:
-            extern = drain if name == DRAIN else memory.native if memory is not None else None
+            extern = helper if name in (DRAIN, FILL) else memory.native if memory is not None else None
         else:
             extern = {WASI: wasi, SLOW: callbacks}[item.module][int(name)]
         externs.append(cast("wasmtime.Func | wasmtime.Memory", extern))
@@ -349,16 +350,17 @@ class ReplayingGates:
         rows = [(index, type_) for index, type_ in types if can_replay(type_)]
         memory = _written_memory(module)
         text = replaying_gates(rows, memory)
+        fill = wasmtime.Func(store, wasmtime.FuncType([], []), self._fill)
         exports = _instantiate(
-            store, text, memories[memory] if memory < len(memories) else None, callbacks, {}, None
+            store, text, memories[memory] if memory < len(memories) else None, callbacks, {}, fill
         )
         self.functions: Mapping[int, wasmtime.Func] = _gate_functions(exports, [index for index, _ in rows])
         self._skip = cast(wasmtime.Func, exports[SKIP])
         self._buffer = _Buffer(store, cast(wasmtime.Memory, exports[BUFFER]))
         self._limit = 0
         self._first_call = 0
-        self._answered = 0
-        self._next_event = -1
+        self._known = -1, 0
+        """The number of an event, and that of native calls before it (as the buffer counts them)."""
         self._size = _FIRST_FILL
 
     @property
@@ -369,24 +371,35 @@ class ReplayingGates:
         self._buffer.last += self._limit - limit
         self._limit = limit
 
+    @property
+    def _event(self) -> int:
+        """The number of the next event."""
+        event, calls = self._known
+        return event + self._buffer.calls - calls
+
     def begin(self, event: int) -> None:
-        if event != self._next_event:
+        if event != self._event:
             self._empty()
         self._first_call = self._buffer.calls
-        self._answered = 0
+        self._known = event, self._first_call
 
     def before(self, event: int, count: int) -> None:
+        if self._buffer.next != self._buffer.end:  # it was read ahead in vain
+            self._size = _FIRST_FILL
         self._empty()
-        self._host.seek(event)
-        self._answered = self.calls
+        self._sync(event)
 
     def after(self, event: int) -> None:
-        self._fill(event)
+        self._known = event, self._buffer.calls
 
     def end(self, event: int) -> None:
-        if self.calls != self._answered:
+        self._sync(event)
+
+    def _sync(self, event: int) -> None:
+        """Tell the host which event is next, if calls have been answered that it knows nothing of."""
+        if self._known[1] != self._buffer.calls:
             self._host.seek(event)
-        self._next_event = event
+            self._known = event, self._buffer.calls
 
     def trapped(self, error: Exception) -> str | None:
         return None
@@ -394,9 +407,9 @@ class ReplayingGates:
     def _empty(self) -> None:
         self._buffer.end = self._buffer.next = RECORDS
 
-    def _fill(self, event: int) -> None:
-        """Put the answers from event number `event` on into the buffer."""
-        found = self._answers.answers(event, self._size)
+    def _fill(self) -> None:
+        """Put the answers from the next event on into the buffer, which is empty."""
+        found = self._answers.answers(self._event, self._size)
         self._size = min(2 * self._size, ROOM)
         if found is None or len(found[0].data) > ROOM:
             return

@@ -23,13 +23,13 @@ Python that the record at END is one of a call that never returned.
 Replaying, for any function that takes and gives integers:
 
     gate(arguments…, count):
+        if the buffer has no more records: fill()
         if the next record is missing, or not of this function, tick and arguments:
             return slow(arguments…, count)
         write its writes to memory
         return its results
 
-So every difference, the end of the log, and every error is Python's to tell. It answers the call, and fills
-the buffer with what comes behind.
+So every difference, the end of the log, and every error is Python's to tell.
 
 WASI finds the guest's memory as the export ``memory`` of the instance that calls it, which is the gates'.
 
@@ -81,8 +81,8 @@ BUFFER, SKIP = "buffer", "skip"
 """Exports of a gates module: the buffer, and the function that checks records and skips some."""
 WASI, SLOW, TTD = "wasi", "slow", "ttd"
 """Modules from which a gates module imports: functions of WASI and of Python, by their function index; and
-`DRAIN` and `MEMORY`."""
-DRAIN, MEMORY = "drain", "memory"
+`DRAIN` or `FILL`, and `MEMORY`."""
+DRAIN, FILL, MEMORY = "drain", "fill", "memory"
 
 _LARGEST = 1 << 16
 """Most bytes of one buffer that a native call may fill."""
@@ -506,7 +506,7 @@ def replaying_gates(functions: Sequence[tuple[int, FuncType]], memory: int) -> s
 
     `memory` is the number of the memory that the gates can write.
     """
-    imports, gates = [], []
+    imports, gates = [f'(import "{TTD}" "{FILL}" (func $fill))'], []
     for index, type_ in functions:
         params, results = [str(t) for t in type_.params], [str(t) for t in type_.results]
         imports.append(_slow_import(index, params, results))
@@ -526,8 +526,10 @@ _MEMORY_OF = f"(i32.and {_from_field(40)} {_const(255)})"
 
 
 def _replayer(index: int, params: Sequence[str], results: Sequence[str], memory: int) -> Iterator[str]:
+    is_empty = f"(i32.ge_u {_get('p')} {_i32(END, _STATE)})"
     yield _set("p", _i32(NEXT, _STATE))
-    yield _slow_if(f"(i32.ge_u {_get('p')} {_i32(END, _STATE)})")
+    yield f"(if {is_empty} (then (call $fill) {_set('p', _i32(NEXT, _STATE))}))"
+    yield _slow_if(is_empty)
     yield _set("shape", _i64(FUNCTION, _get("p")))
     expected = shape(index, 0, (len(params), len(results)), 0, 0, 0)
     yield _slow_if(f"(i64.ne (i64.and {_get('shape')} (i64.const {_FIXED})) (i64.const {expected}))")
