@@ -33,7 +33,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "expr": {"debuginfo", "wasm", "base"},
     "store": {"base"},
     "recorder": {"store", "driver", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
-    "replayer": {"store", "driver", "instrument", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
+    "replayer": {
+        "store",
+        "driver",
+        "instrument",
+        "interpreter",
+        "engine",
+        "debuginfo",
+        "expr",
+        "wasm",
+        "base",
+    },
     "cli": {"recorder", "replayer", "store", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
 }
 
