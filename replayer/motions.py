@@ -151,13 +151,19 @@ class Hunt:
             return ()
         ignored = sum(armed.view.ignore for armed in active)
         cuts = [armed.view.scope for armed in active if armed.view.scope is not None]
-        plan = self._plan(own, deciding=False)
+        here = self._session.position == end
+        alive = {frame.entry for frame in self._session.state.frames} if here else set()
+        plan = self._plan(own, deciding=False, asking=any(_must_ask(armed, alive) for armed in active))
         return self._timeline.hits_before(end, plan, mark, cuts, min(1 + ignored, MOST_KEPT))
 
     # --- what to look for ----------------------------------------------------------------------------
 
-    def _plan(self, own: frozenset[Probe], deciding: bool) -> Plan:
-        """Look for `own` and for the armed breakpoints; `deciding`: ignore those that are to be ignored."""
+    def _plan(self, own: frozenset[Probe], deciding: bool, asking: bool = True) -> Plan:
+        """Look for `own` and for the armed breakpoints; `deciding`: ignore those that are to be ignored.
+
+        `asking`: whether hits may have to be turned down. Not having to ask about each hit is what lets
+        the engine look for the last one alone.
+        """
 
         def plan(state: State) -> Search:
             alive = {frame.entry for frame in state.frames}
@@ -175,7 +181,8 @@ class Hunt:
                 concerned = armed_by_probe.get(hit.probe, ())
                 return any(self._counts(armed, hit, scopes, deciding) for armed in concerned)
 
-            return Search((*own, *(probe for probe in armed_by_probe if probe not in own)), accept)
+            probes = (*own, *(probe for probe in armed_by_probe if probe not in own))
+            return Search(probes, accept if asking else None)
 
         return plan
 
@@ -337,3 +344,8 @@ class Hunt:
 
     def _scopes(self) -> list[Position]:
         return [armed.view.scope for armed in self._active if armed.view.scope is not None]
+
+
+def _must_ask(armed: Armed, alive: set[Position]) -> bool:
+    """Whether hits of a breakpoint before a moment when the frames `alive` live need not all count."""
+    return armed.condition is not None or (armed.view.scope is not None and armed.view.scope not in alive)
