@@ -278,8 +278,8 @@ class CompiledEngine:
             if stop.reason is not StopReason.LIMIT:
                 return stop
             state = self._exact.state
-        if state.position.tick >= tick:
-            return None
+            if state.position.tick >= tick:
+                return None
         native = self._native
         native.load(state)
         stack = _Stack(native, self._sites, state.frames, self._exact.invocations, state.invocation)
@@ -323,7 +323,7 @@ class CompiledEngine:
         return Stop(StopReason.ENDED, ending.position, ending=ending)
 
     def _trap(self, error: Exception) -> Trap:
-        """What Wasmtime's trap is called here. It makes no difference between access to a table and a call."""
+        """What Wasmtime's trap is called here. It does not tell access to a table from a call."""
         if not isinstance(error, wasmtime.Trap) or error.trap_code is None:
             return Trap(TrapKind.UNCAUGHT_EXCEPTION)
         kind = _TRAPS[error.trap_code.name]

@@ -72,8 +72,9 @@ _BRANCHES = frozenset((_BR, _BR_IF, _BR_TABLE))
 _STRUCTURE = _OPENERS | _BRANCHES | {_ELSE, _END}
 DROPS = frozenset((BY_MNEMONIC["data.drop"], BY_MNEMONIC["elem.drop"]))
 """What drops a segment."""
-SEGMENTS = DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"]}
-"""What refers to segments, which a continuation module does not have."""
+SEGMENTS = DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"], _REF_FUNC}
+"""What a continuation module has to ask a function of the instrumented one for. It has no segments; and its
+own references to functions would be different ones for Wasmtime, which the driver does not know."""
 NOTHING: frozenset[Opcode] = frozenset()
 _ALWAYS = frozenset((CALL, CALL_INDIRECT, RETURN_CALL, _REF_FUNC, LOOP))
 
@@ -203,6 +204,8 @@ class BodyEmitter:
         self._slots: dict[tuple[int, ValType], int] = {}
         self._address = -1
         self._temporaries: dict[tuple[str, ValType], int] = {}
+        self.hints: list[tuple[int, bool]] = []
+        """Where in `out` there is an `if` that is hardly ever, or nearly always, entered (`hints`)."""
         self.labels: list[int] = []
         self.remapping = False
         self.places: frozenset[int] = frozenset()
@@ -295,7 +298,10 @@ class BodyEmitter:
         mending = self.plan.nan.behind.get(index)
         if mending is not None:
             local = self.temporary("nan", mending.type)
-            self.out += local_tee(local) + mending.code(local)
+            self.out += local_set(local) + mending.test(local)
+            self.hints.append((len(self.out), True))
+            self.out += _IF_VOID + ELSE_BYTE + mending.code(local) + local_set(local)
+            self.out += END_BYTE + local_get(local)
 
     def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:
         """What writes instruction `index`; None where it is copied."""
@@ -303,7 +309,7 @@ class BodyEmitter:
             return self._call
         if op is LOOP:
             return self._loop
-        if op is RETURN_CALL or op is _REF_FUNC:
+        if op is RETURN_CALL or (op is _REF_FUNC and not self.remapping):
             return self._function_reference
         if op in SEGMENTS:
             return self._segment if self.remapping or op in DROPS else None
@@ -413,11 +419,14 @@ class BodyEmitter:
     def _tick(self, site: Site) -> None:
         """count += 1; freeze if it is 0."""
         out, layout = self.out, self.layout
-        out += local_get(self.count) if site.kind is SiteKind.LOOP else global_get(layout.count)
+        keeps_count = site.kind is SiteKind.LOOP and self.plan.keeps_count
+        out += local_get(self.count) if keeps_count else global_get(layout.count)
         out += _I64_1_ADD + local_tee(self.count) + global_set(layout.count)
         if site.kind is SiteKind.ENTRY:
             out += local_get(self.count) + local_set(self.entry)
-        out += local_get(self.count) + _I64_EQZ + _IF_VOID
+        out += local_get(self.count) + _I64_EQZ
+        self.hints.append((len(out), False))
+        out += _IF_VOID
         self._freeze(site)
         out += END_BYTE
 
@@ -444,7 +453,7 @@ class BodyEmitter:
         self.out += code + END_BYTE + branch(1) + END_BYTE
         self._freeze(site)
         self.out += END_BYTE
-        if self.plan.has_loops:
+        if self.plan.keeps_count:
             self.out += global_get(self.layout.count) + local_set(self.count)
 
     def _callee(self, index: int, instruction: Instruction) -> bytes:
@@ -485,8 +494,8 @@ class BodyEmitter:
                 out += b"\x26" + write_unsigned(layout.reference_tables[type_])
                 references += 1
             else:
-                right = mending.code(local) if mending is not None else b""
-                out += here + local_get(local) + right + layout.store(type_, place)
+                right = mending.code(local) if mending is not None else local_get(local)
+                out += here + right + layout.store(type_, place)
         if references:
             out += (
                 global_get(layout.references)

@@ -35,6 +35,7 @@ from ttd.instrument.emit import (
     shadow_memarg,
 )
 from ttd.instrument.facts import Facts, Plans
+from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.nan import makes_nans
 from ttd.instrument.probes import (
     NOTE_TYPE,
@@ -80,7 +81,7 @@ _TABLE_WRITERS = frozenset(BY_MNEMONIC[f"table.{name}"] for name in ("set", "gro
 
 
 class SegmentHelper(NamedTuple):
-    """A function of the instrumented module that performs one instruction on a segment."""
+    """A function of the instrumented module that performs one instruction, on a segment or `ref.func`."""
 
     name: str
     type: FuncType
@@ -108,6 +109,7 @@ class Instrumented:
         self._always_live = always_live
         self.plans = Plans(lambda: self.ticking, self._plan)
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
+        self._hints: dict[int, Hints] = {}
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
 
@@ -223,6 +225,7 @@ class Instrumented:
         types = TypeTable(self.module.types)
         layout = self.layout(self.gate, self._helper_index, self._note_index, self._watcher_index)
         self._segment_helpers()
+        self._hints = {}
         bodies = {function.index: self._body(function, layout, types) for function in self._own()}
         extra = self._extra_functions(types, layout, bodies)
         freeze = TagType(types.index(_VOID), _VOID)
@@ -244,7 +247,7 @@ class Instrumented:
             sections=(),
             types=tuple(types.types),
         )
-        return encode(module, bodies)
+        return encode(with_hints(module, self._hints), bodies)
 
     def _imports(self, types: TypeTable) -> tuple[Import, ...]:
         """Host functions, with the types that Python sees, all memories, and the guest's imported globals."""
@@ -282,19 +285,24 @@ class Instrumented:
             return declarations(code.locals) + copy_body(self.module, function, layout)
         plan = self.plans[function.index] if ticks else self.plan(function.index)
         emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
-        emitter.emit_function(ticks)
-        return declarations((*code.locals, *emitter.added_locals)) + bytes(emitter.out)
+        return self._emitted(emitter, ticks)
 
     def _probed_body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
         ticks = function.index in self.ticking
         patches = len(self.module.tables) + len(self.reference_types)
         test = entry_test(layout, function, ticks, types.index(function.type), patches)
-        if not ticks and not self.watching:
+        if not ticks and not self.watching and not makes_nans(function.code.instructions):
             return declarations(function.code.locals) + test + copy_body(self.module, function, layout)
         emitter = BodyEmitter(self.plan(function.index), layout, types.block, len(function.local_types))
         emitter.out += test
+        return self._emitted(emitter, ticks)
+
+    def _emitted(self, emitter: BodyEmitter, ticks: bool) -> bytes:
         emitter.emit_function(ticks)
-        return declarations((*function.code.locals, *emitter.added_locals)) + bytes(emitter.out)
+        function = emitter.plan.function
+        head = declarations((*function.code.locals, *emitter.added_locals))
+        self._hints[function.index] = shifted(emitter.hints, len(head))
+        return head + bytes(emitter.out)
 
     def _extra_functions(self, types: TypeTable, layout: Layout, bodies: dict[int, bytes]) -> list[Function]:
         """Gates, then the helpers for segments, then what saves and loads the globals."""
@@ -450,7 +458,7 @@ class Instrumented:
         )
 
     def segment_helper(self, instruction: Instruction) -> SegmentHelper:
-        """The helper for an instruction on a segment."""
+        """The helper for one of `SEGMENTS`."""
         return self._new_helper(instruction)
 
     def _helper_index(self, instruction: Instruction) -> int:
@@ -470,6 +478,11 @@ class Instrumented:
 
     def _new_helper(self, instruction: Instruction) -> SegmentHelper:
         params: tuple[ValType, ...] = ()
+        name = abi.segment_helper(instruction.op.mnemonic, instruction.immediates)
+        if instruction.op is _REF_FUNC:
+            function = self.gate(cast(int, instruction.immediates[0]))
+            code = b"\xd2" + write_unsigned(function) + b"\x0b"
+            return SegmentHelper(name, FuncType((), (ValType.FUNCREF,)), code)
         if instruction.op.immediates in (Immediates.MEMORY_INIT, Immediates.TABLE_INIT):
             target = cast(int, instruction.immediates[1])
             memory = instruction.op.immediates is Immediates.MEMORY_INIT
@@ -483,7 +496,6 @@ class Instrumented:
             arguments = i32_const(flag) + i32_const(1) + b"\x3a" + shadow_memarg(len(self.module.memories))
         code = bytes([0xFC]) + write_unsigned(instruction.op.code & 0xFFFF)
         code += b"".join(write_unsigned(cast(int, index)) for index in instruction.immediates)
-        name = abi.segment_helper(instruction.op.mnemonic, instruction.immediates)
         return SegmentHelper(name, FuncType(params, ()), arguments + code + b"\x0b")
 
 

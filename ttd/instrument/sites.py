@@ -70,6 +70,9 @@ class FunctionPlan:
         self._always = always
         self.has_loops = any(i.op is LOOP for i in self.instructions)
         self.has_tries = any(i.op is TRY_TABLE for i in self.instructions)
+        self.keeps_count = self.has_loops and not self.has_tries
+        """Whether its code keeps `count` in a local. An exception may come out of a call that has ticked, and
+        then the local would be out of date; so functions that catch any read the global at each tick."""
         self.sites: list[Site] = []
         self.site_at: dict[int, Site] = {}
         self._find_sites()
