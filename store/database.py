@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -104,7 +105,7 @@ def create_tables(path: Path) -> None:
 def newborn(path: Path) -> Iterator[Path]:
     """Build a file under another name; it appears as `path`, whole, when the block ends well.
 
-    An empty file at `path` (a reserved name) is replaced; anything else raises UsageError.
+    An empty regular file at `path` (a reserved name) is replaced; anything else raises UsageError.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
@@ -128,9 +129,16 @@ def _umask() -> int:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    if path.exists() and path.stat().st_size > 0:
-        raise UsageError(f"{path} exists already; choose another name or delete it")
-    if path.exists():
+    try:
+        status = path.lstat()
+    except OSError:
+        status = None
+    if status is not None:
+        # Devices, pipes and links have no size either, and whoever is root would lose them.
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is not a regular file; choose another name for the trace")
+        if status.st_size > 0:
+            raise UsageError(f"{path} exists already; choose another name or delete it")
         temporary.replace(path)
         return
     try:

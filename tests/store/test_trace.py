@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -271,6 +272,20 @@ def test_a_new_trace_never_takes_the_place_of_a_file(path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         open_writer(path)
     assert path.read_bytes() == b"precious"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_new_trace_never_takes_the_place_of_what_is_no_regular_file(path: Path, kind: str) -> None:
+    """Devices, such as /dev/null under root, have no size either."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.parent / "nowhere")
+    before = path.lstat()
+    with pytest.raises(UsageError, match="not a regular file"):
+        open_writer(path)
+    assert path.lstat() == before
     assert list(path.parent.iterdir()) == [path]
 
 
