@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ttd.engine.protocol import TICK_RULE, Engine, Goal, Host, Limits, Program
-from ttd.errors import UsageError, check, unreachable
+from ttd.errors import InvalidModule, UsageError, check, unreachable
 from ttd.recorder.aftermath import walk_into_trap
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
@@ -39,7 +39,7 @@ from ttd.wasm.model import Module
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
 
-SLICE = {"interpreter": 0.05, "compiled": 0.2}
+SLICE = {"interpreter": 0.05, "compiled": 0.12}
 """Seconds of processor time that a slice is to take, by engine: a signal is obeyed within about that. Between
 the slices of compiled code its frames become Python objects, which should not happen too often."""
 
@@ -111,7 +111,10 @@ class _Setup:
 
         self.options = options
         self.data = _read_program(options.program)
-        self.module = load_module(self.data)
+        try:
+            self.module = load_module(self.data)
+        except InvalidModule as error:
+            raise error.of_file(str(options.program)) from error
         self.entries = plan_invocations(self.module, options.invoke)
         self.wasi = _surroundings(options)
         functions = load_host_file(options.host_file) if options.host_file is not None else {}
@@ -178,7 +181,7 @@ class _Recording:
             thread = _start(self._guest)
             ending = self._await(thread)
             seconds = time.perf_counter() - start
-            self._writer.finish(ending)
+            self._writer.finish(ending, hurry=ending.kind is EndKind.INTERRUPTED)
         return self._result(ending, seconds, thread.is_alive())
 
     @contextlib.contextmanager

@@ -35,6 +35,12 @@ class InvalidModule(TtdError):
         super().__init__(message if offset is None else f"{message} (at byte offset {offset:#x})")
         self.offset = offset
 
+    def of_file(self, name: str) -> InvalidModule:
+        """The same error, naming the file."""
+        error = InvalidModule(f"{name}: {self}")
+        error.offset = self.offset
+        return error
+
 
 class UnsupportedFeature(TtdError):
     """The module is valid WebAssembly, but uses a feature that ttd does not support.

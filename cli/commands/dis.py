@@ -14,7 +14,7 @@ import click
 from ttd.cli.files import module_bytes
 from ttd.cli.group import Command
 from ttd.cli.output import plain
-from ttd.errors import UsageError
+from ttd.errors import InvalidModule, UsageError
 
 if TYPE_CHECKING:
     from ttd.wasm.model import Function, Module
@@ -40,7 +40,10 @@ def command(module: Path, function: str | None, only_list: bool) -> None:
     from ttd.wasm.decode import decode
     from ttd.wasm.names import Names
 
-    decoded = decode(module_bytes(module))
+    try:
+        decoded = decode(module_bytes(module))
+    except InvalidModule as error:
+        raise error.of_file(str(module)) from error
     names = Names(decoded)
     chosen = decoded.functions if function is None else _find(decoded, names, function)
     for index, each in enumerate(chosen):

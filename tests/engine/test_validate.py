@@ -78,7 +78,7 @@ def test_invalid_modules_are_refused_in_one_line_with_the_offset() -> None:
 
 
 def test_files_that_are_no_modules_are_refused() -> None:
-    with pytest.raises(InvalidModule, match="not a WebAssembly file"):
+    with pytest.raises(InvalidModule, match="not a WebAssembly module"):
         load_module(b"#!/bin/sh\n")
 
 

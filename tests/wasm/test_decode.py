@@ -214,8 +214,10 @@ def test_unsupported_features_are_refused_by_name_with_advice(feature: str, text
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "not a WebAssembly file"),
-        (b"\x7fELF....", "not a WebAssembly file"),
+        (b"", "an empty file"),
+        (b"\x7fELF....", "a native program"),
+        (b"SQLite format 3\0....", "ttd replay"),
+        (b"plain text", "does not start with"),
         (b"  (module)", "WebAssembly text"),
         (b"\0asm", "unexpected end"),
         (b"\0asm\2\0\0\0", "unknown binary version 2"),

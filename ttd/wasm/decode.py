@@ -78,17 +78,34 @@ def decode(data: bytes) -> Module:
 
 def _check_header(data: bytes) -> None:
     if data[:4] != MAGIC:
-        if data.lstrip()[:1] == b"(":
-            raise InvalidModule(
-                "this is WebAssembly text, not a binary; assemble it first (wasm-tools parse)", 0
-            )
-        raise InvalidModule("not a WebAssembly file: it does not start with \\0asm", 0)
+        error = InvalidModule(f"not a WebAssembly module, but {_foreign_kind(data)}")
+        error.offset = 0  # which the message need not spell out
+        raise error
     if len(data) < 8:
         raise InvalidModule("unexpected end of the module", len(data))
     if data[6:8] == b"\1\0":
         refuse(Feature.COMPONENTS, 4)
     if data[4:8] != VERSION:
         raise InvalidModule(f"unknown binary version {int.from_bytes(data[4:8], 'little')}", 4)
+
+
+_FOREIGN_KINDS = (
+    (b"\x7fELF", "a native program; build it for WebAssembly (clang --target=wasm32-wasi)"),
+    (b"MZ", "a native program; build it for WebAssembly (clang --target=wasm32-wasi)"),
+    (b"SQLite format 3\0", "a database, perhaps a recording; `ttd replay` opens those"),
+    (b"!<arch>\n", "a library archive; link it into a module"),
+    (b"BC\xc0\xde", "LLVM bitcode; link it into a module"),
+)
+
+
+def _foreign_kind(data: bytes) -> str:
+    """What a file that is not a module is instead, and what to do about it."""
+    for magic, kind in _FOREIGN_KINDS:
+        if data.startswith(magic):
+            return kind
+    if data.lstrip()[:1] == b"(" or data.lstrip()[:2] == b";;":
+        return "WebAssembly text; assemble it first (wasm-tools parse)"
+    return "something else: it does not start with \\0asm" if data else "an empty file"
 
 
 class _ModuleReader:
