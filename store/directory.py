@@ -85,10 +85,18 @@ def latest(directory: Path | None = None) -> Path:
 
 
 def list_traces(directory: Path | None = None) -> list[Path]:
-    """The trace files of a directory, oldest first; those of no size are recordings that never began."""
+    """The trace files of a directory, oldest first; those of no size are recordings that never began.
+
+    A directory that does not exist has none. Raises UsageError for one that cannot be read.
+    """
     place = directory or trace_directory()
+    found = []
     try:
-        found = [(path.stat().st_mtime, path) for path in place.glob(f"*{SUFFIX}") if path.stat().st_size]
-    except OSError:
-        found = []
+        for entry in os.scandir(place):
+            if entry.name.endswith(SUFFIX) and (status := entry.stat()).st_size:
+                found.append((status.st_mtime, Path(entry.path)))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(f"cannot look for traces in {place}: {error.strerror or error}") from error
     return [path for _, path in sorted(found)]

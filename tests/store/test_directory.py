@@ -122,3 +122,10 @@ def test_a_place_that_cannot_be_written_is_the_users_mistake(place: Path) -> Non
         reserve("x")
     with pytest.raises(UsageError, match="cannot write"):
         set_latest(place / "x.trace")
+
+
+def test_a_directory_that_cannot_be_read_is_not_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "traces").write_text("a file")
+    with pytest.raises(UsageError, match="cannot look for traces"):
+        list_traces(tmp_path / "traces")
+    assert list_traces(tmp_path / "missing") == []
