@@ -145,10 +145,11 @@ class TraceWriter:
         if self._error is not None:
             self._refuse()
 
-    def finish(self, ending: Ending) -> None:
-        """Note how the run ended, commit everything, and close."""
+    def finish(self, ending: Ending, hurry: bool = False) -> None:
+        """Note how the run ended, commit everything, and close; in a hurry without waiting snapshots."""
         if self._done or self._error is not None:
             self._refuse()
+        self._worker.hurry = hurry
         self._queue.append(ending)
         self._done = True
         self.close()
@@ -203,7 +204,8 @@ class TraceWriter:
 
     def _refuse(self) -> None:
         if self._error is not None:
-            raise _told(self.path, self._error)
+            kept = "; what was recorded before that opens" if self.path.exists() else ""
+            raise _told(self.path, self._error, kept)
         raise InternalError("a trace was written to after its end")
 
     # --- the writer's side ---------------------------------------------------------------------------
@@ -281,13 +283,13 @@ def _telling(path: Path) -> Iterator[None]:
         raise _told(path, error) from error
 
 
-def _told(path: Path, error: BaseException) -> TtdError:
+def _told(path: Path, error: BaseException, advice: str = "") -> TtdError:
     from sqlalchemy.exc import DBAPIError
 
     if isinstance(error, TtdError):
         return error
     if isinstance(error, DBAPIError):
-        return TtdError(f"cannot write the trace {path}: {error.orig}")
+        return TtdError(f"cannot write the trace {path}: {error.orig}{advice}")
     if isinstance(error, OSError):
-        return TtdError(f"cannot write the trace {path}: {error.strerror or error}")
+        return TtdError(f"cannot write the trace {path}: {error.strerror or error}{advice}")
     return InternalError(f"the trace writer failed: {error!r}")
