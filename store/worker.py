@@ -51,6 +51,8 @@ class Worker:
         self.taken = 0
         """Bytes taken out of the queue, as `weight` counts them."""
         self.snapshots_done = 0
+        self.hurry = False
+        """Store no more snapshots, not even the one that has been begun."""
         self._database = database
         self._trace = trace
         self._contents = ContentWriter()
@@ -144,6 +146,9 @@ class Worker:
 
     def _store_portion(self) -> bool:
         """Store the next portion of the first waiting snapshot; whether anything is left to store."""
+        if self.hurry:
+            self._storing = None
+            self._snapshots.clear()
         if self._storing is None and self._snapshots:
             self._storing = self._store(self._snapshots.popleft())
         if self._storing is not None and next(self._storing, self) is self:

@@ -398,3 +398,20 @@ def test_the_size_of_the_output_is_known_while_writing(path: Path) -> None:
 def _rows(path: Path, table: str) -> int:
     with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_in_a_hurry_waiting_snapshots_are_given_up(path: Path) -> None:
+    made = samples.recording(snapshots=3, pages=256)
+    with open_writer(path) as writer:
+        for event in made.events:
+            writer.append(event)
+        for snapshot in made.snapshots:
+            writer.snapshot(snapshot)
+        writer.finish(made.ending, hurry=True)
+    with Trace.open(path) as trace:
+        assert not trace.damage
+        assert list(trace.events()) == made.events
+        assert trace.ending == made.ending
+        assert len(trace.snapshots) < 3
+        for info in trace.snapshots:
+            trace.load_snapshot(info)
