@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 import wasmtime
+from wasmtime import _ffi as ffi
 
 from ttd.engine.cache import Cache, program_key
 from ttd.engine.gates import Gates
@@ -59,6 +60,7 @@ def new_engine() -> wasmtime.Engine:
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
     config.memory_may_move = False
+    ffi.wasmtime_config_wasm_branch_hinting_set(config.ptr(), True)  # wasmtime-py has no name for it yet
     return wasmtime.Engine(config)
 
 

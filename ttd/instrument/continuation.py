@@ -28,6 +28,7 @@ from ttd.instrument.emit import (
     local_get,
     local_set,
 )
+from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.module import Instrumented, declarations
 from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE
 from ttd.instrument.sites import LOOP, TRY_TABLE, Site, SiteKind
@@ -66,6 +67,8 @@ class _Continuation:
         self.module = instrumented.module
         self.types = TypeTable(self.module.types)
         self.functions: dict[str, tuple[int, FuncType]] = {}
+        self.hints: Hints = ()
+        """Those of the first function of the module."""
         self.layout = instrumented.layout(
             self._import_original, self._import_segment_helper, self._import_note, self._import_watcher
         )
@@ -108,6 +111,7 @@ class _Continuation:
         emitter = BodyEmitter(plan, self.layout, self.types.block, len(plan.function.local_types))
         emitter.remapping, emitter.places = True, places
         emitter.emit_function(ticks=function in self.instrumented.ticking)
+        self.hints = emitter.hints
         locals_ = (*plan.function.code.locals, *emitter.added_locals)
         return self._assemble([(plan.function.type, locals_, bytes(emitter.out))])
 
@@ -117,6 +121,7 @@ class _Continuation:
         emitter = _Thaw(plan, self.layout, self.types.block, len(local_types))
         emitter.places = places
         emitter.emit(site)
+        self.hints = emitter.hints
         body = (tuple(local_types) + tuple(emitter.added_locals), bytes(emitter.out))
         results = plan.function.type.results
         return self._finish(None, results, [(FuncType((), results), *body)])
@@ -145,13 +150,14 @@ class _Continuation:
             for entry in imports
         ]
         encoded: dict[int, bytes] = {}
+        first = {len(functions): shifted(self.hints, len(declarations(bodies[0][1])))}
         for type_, locals_, body in bodies:
             index = len(functions)
             dummy = Body(locals_, 0, 0, lambda: ())
             functions.append(Function(index, self.types.index(type_), type_, dummy, None))
             encoded[index] = declarations(locals_) + body
         module = self._shell(imports, functions)
-        return encode(module, encoded)
+        return encode(with_hints(module, first), encoded)
 
     def _go(self, code: bytes, results: tuple[ValType, ...]) -> bytes:
         """The body of GO; its locals are one for each result."""

@@ -13,9 +13,12 @@ to get from one to the other:
     NEGATED     likewise, with the canonical NaN's sign set: what `neg` makes of CANON
     CANON32 … NEGATED64     the same for each lane of a vector, read as f32x4 or as f64x2
 
+    LOOSE32, LOOSE64        of a vector: no more than that the same lanes are NaNs, and the others right
+
 Several readings may hold of one value: all of them hold of 1.0. Arithmetic makes values of which only
 CANON holds; a loaded value has only AS_IS. Where control flow or a `select` joins two values, what holds
-of both holds of the result; if nothing does, both must be mended to AS_IS first.
+of both holds of the result. If nothing does, it can no more be mended, but is still good for arithmetic;
+if more is asked of it, both values must have been mended to AS_IS before.
 
 **The analysis** is one walk over the typed body, which links values into a graph (`_Node`), with locals in
 SSA form: what a local.get gives depends on the assignments that reach it, not on the local (compilers
@@ -45,9 +48,10 @@ from ttd.instrument.readings import (
     CANON32,
     CANON64,
     FLOATS,
+    MENDABLE,
     PRODUCERS,
+    RIGHT,
     RULES,
-    SCALAR,
     Mending,
     Transform,
     constant_readings,
@@ -62,7 +66,7 @@ from ttd.wasm.typing import Control, Typing
 class _Node:
     """A value: its readings, what it is made of, and where it is pushed."""
 
-    __slots__ = ("forced", "inputs", "pushed_by", "readings", "type", "users")
+    __slots__ = ("inputs", "pushed_by", "readings", "type", "users")
 
     def __init__(self, readings: int, type_: ValType, pushed_by: int = -1) -> None:
         """`pushed_by` is the index of the instruction that leaves it on top of the stack; -1 for joins."""
@@ -71,22 +75,18 @@ class _Node:
         self.pushed_by = pushed_by
         self.inputs: list[tuple[_Node, Transform]] = []
         self.users: list[_Node] = []
-        self.forced = False
 
     def narrow(self) -> bool:
         """Make the readings those that follow from the inputs; whether they changed."""
         readings = ALL
         for node, transform in self.inputs:
             readings &= node.readings if transform is None else transform[node.readings]
-        if not readings:
-            self.forced = True
-            readings = AS_IS
         changed = readings != self.readings
         self.readings = readings
         return changed
 
 
-_PLAIN = _Node(AS_IS, ValType.I32)
+_PLAIN = _Node(RIGHT, ValType.I32)
 """Whatever is right as it is: every integer, and floats that were loaded or passed."""
 
 
@@ -108,7 +108,8 @@ class NanPlan:
 
 
 def _mending(node: _Node) -> Mending | None:
-    return None if node.readings & AS_IS else Mending(node.type, node.readings & -node.readings)
+    readings = node.readings & MENDABLE
+    return None if readings & AS_IS else Mending(node.type, readings & -readings)
 
 
 NOTHING = NanPlan()
@@ -214,13 +215,14 @@ class _Analysis:
         if rule is None:
             self.demand(operands)
             self.stack += [_PLAIN] * len(op.results or ())
-        elif rule.carries:
-            self.push_made(index, (op.results or ())[0], list(zip(operands, rule.carries, strict=False)))
+            return
+        type_ = (op.results or (ValType.I32,))[0]
+        if rule.accepts:
+            self.demand([node for node in operands if node.type is ValType.V128], rule.accepts)
+        if rule.carries:
+            self.push_made(index, type_, list(zip(operands, rule.carries, strict=True)))
         else:
-            if rule.accepts != SCALAR:
-                self.demand(operands, rule.accepts)
-            type_ = (op.results or (ValType.I32,))[0]
-            self.stack.append(_PLAIN if rule.results == AS_IS else _Node(rule.results, type_, index))
+            self.stack.append(_PLAIN if rule.results == RIGHT else _Node(rule.results, type_, index))
 
     def push_made(self, index: int, type_: ValType, inputs: list[tuple[_Node, Transform]]) -> None:
         """Push a value that is made of others."""
@@ -294,7 +296,9 @@ class _Analysis:
         if index in self.sites:
             locals_ = [((False, i), self.locals[i]) for i in self.sites[index]]
             operands = [((True, height), node) for height, node in enumerate(self.stack)]
-            self.spilled[index] = [(key, node) for key, node in locals_ + operands if node is not _PLAIN]
+            values = [(key, node) for key, node in locals_ + operands if node is not _PLAIN]
+            self.demand([node for _, node in values], MENDABLE)
+            self.spilled[index] = values
 
     def throw(self, index: int, instruction: Instruction) -> None:
         tag = self.module.tags[cast(int, instruction.immediates[0])]
@@ -465,15 +469,12 @@ class _Analysis:
         while pending:
             node = pending.pop()
             waiting.discard(node)
-            if node.forced or not node.narrow():
+            if not node.narrow():
                 continue
             for user in node.users:
                 if user not in waiting:
                     waiting.add(user)
                     pending.append(user)
-        for node in self.made:
-            if node.forced:
-                self.demands += [(source, AS_IS) for source, _ in node.inputs]
 
     def mend(self) -> None:
         """Mend what is demanded and not right."""
@@ -481,11 +482,12 @@ class _Analysis:
             node, accepts = self.demands.pop()
             if node.readings & (accepts | AS_IS):
                 continue
-            if node.pushed_by >= 0:
-                self.plan.behind[node.pushed_by] = Mending(node.type, node.readings & -node.readings)
+            readings = node.readings & MENDABLE
+            if node.pushed_by >= 0 and readings:
+                self.plan.behind[node.pushed_by] = Mending(node.type, readings & -readings)
             else:
                 self.demands += [(source, AS_IS) for source, _ in node.inputs]
-            node.readings |= AS_IS
+            node.readings |= RIGHT
 
 
 _Handler: TypeAlias = Callable[[_Analysis, int, Instruction], None]
