@@ -1,0 +1,169 @@
+"""The guest programs of the benchmarks: what they are built from, and what they are asked to do.
+
+The kernels are C files in guests/; the real programs are packages with a small driver of ours. Builds are
+kept in the cache by content. The arguments make each run for a second or more under plain Wasmtime.
+
+May import the standard library, `tests.support` and `tests.benchmarks.packages`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.packages import LUA, SQLITE, ZLIB, ZSTANDARD
+from tests.support import CACHE, COMPILER
+
+GUESTS = Path(__file__).resolve().parent / "guests"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a compiler needs: files and flags."""
+
+    files: tuple[Path, ...]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A guest of the benchmarks."""
+
+    name: str
+    parts: Callable[[], Parts]
+    rounds: Mapping[str, int]
+    """The amount of work, by level of optimisation."""
+    arguments: tuple[str, ...] = ("{rounds}",)
+    """What the program is given; ``{rounds}`` stands for the amount of work."""
+    directories: tuple[str, ...] = ()
+    """What it may use, as ``HOST::GUEST``; ``{scratch}`` stands for an empty folder."""
+    real: bool = False
+    """A program of more than 10,000 lines that people use."""
+
+    def build(self, level: str) -> Path:
+        """The module, optimised as `level` says (``-O2``). Raises Unavailable or RuntimeError."""
+        parts = self.parts()
+        command = [sys.executable, "-m", "ziglang", *COMPILER, level, *parts.flags]
+        target = CACHE / "benchmarks" / f"{self.name}{level}-{_key(command, parts)}.wasm"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = target.with_suffix(f".{os.getpid()}")
+            _compile([*command, "-o", str(unfinished), *map(str, parts.files)], self.name)
+            unfinished.replace(target)
+        return target
+
+    def command_line(self, level: str, work: float = 1.0) -> list[str]:
+        """The program's arguments, for `work` times the usual amount."""
+        rounds = max(1, round(self.rounds[level] * work))
+        return [argument.format(rounds=rounds) for argument in self.arguments]
+
+
+def _key(command: list[str], parts: Parts) -> str:
+    digest = hashlib.sha256(repr(command).encode())
+    headers = (header for file in parts.files for header in sorted(file.parent.glob("*.h")))
+    for path in dict.fromkeys((*parts.files, *headers)):
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _compile(command: list[str], name: str) -> None:
+    environment = dict(os.environ)
+    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(CACHE / "zig"))
+    environment.setdefault("ZIG_LOCAL_CACHE_DIR", str(CACHE / "zig"))
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{name} does not compile:\n{done.stderr[-3000:]}")
+
+
+# --- what they are built from ----------------------------------------------------------------------------
+
+
+def _kernel(name: str, *flags: str) -> Callable[[], Parts]:
+    return lambda: Parts((GUESTS / f"{name}.c",), flags)
+
+
+def _sqlite() -> Parts:
+    folder = SQLITE.find("sqlite3.c")
+    omit = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_OMIT_WAL")
+    return Parts(
+        (GUESTS / "database.c", folder / "sqlite3.c"), (*omit, "-DSQLITE_DISABLE_LFS", f"-I{folder}")
+    )
+
+
+def _zstandard() -> Parts:
+    folder = ZSTANDARD.find("zstd.c")
+    return Parts((GUESTS / "compress.c", folder / "zstd.c"), (f"-I{folder}",))
+
+
+def _zlib() -> Parts:
+    folder = ZLIB.find("inffast.c")
+    names = [
+        "adler32",
+        "crc32",
+        "deflate",
+        "inflate",
+        "inffast",
+        "inftrees",
+        "trees",
+        "zutil",
+        "compress",
+        "uncompr",
+    ]
+    files = (GUESTS / "compress.c", *(folder / f"{name}.c" for name in names))
+    return Parts(files, ("-DUSE_ZLIB", f"-I{folder}", "-Wno-deprecated-non-prototype"))
+
+
+def _lua() -> Parts:
+    folder = LUA.find("lvm.c")
+    emulated = ("signal", "process-clocks")
+    flags = [f"-D_WASI_EMULATED_{name.upper().replace('-', '_')}" for name in emulated]
+    flags += [f"-lwasi-emulated-{name}" for name in emulated]
+    ours = GUESTS / "lua"
+    files = (ours / "missing.c", *sorted(file for file in folder.glob("*.c") if file.name != "luac.c"))
+    return Parts(files, (*flags, "-DL_tmpnam=20", f"-I{ours}", f"-I{folder}"))
+
+
+def _both(o2: int, o0: int) -> dict[str, int]:
+    return {"-O2": o2, "-O0": o0}
+
+
+KERNELS = (
+    Program("tight", _kernel("tight"), _both(1500, 900)),
+    Program("recursion", _kernel("recursion"), _both(1000, 500)),
+    Program("floats", _kernel("floats"), _both(15000, 3500)),
+    Program("polynomial", _kernel("polynomial"), _both(550, 250)),
+    Program("simd", _kernel("simd", "-msimd128"), _both(1600, 150)),
+    Program("memory", _kernel("memory"), _both(12, 10)),
+    Program("allocation", _kernel("allocation"), _both(1000, 600)),
+    Program("indirect", _kernel("indirect"), _both(60, 45)),
+    Program("output", _kernel("output"), _both(300, 250)),
+)
+REAL = (
+    Program("zstd", _zstandard, _both(30, 6), real=True),
+    Program("zlib", _zlib, _both(12, 6), real=True),
+    Program("sqlite", _sqlite, _both(250_000, 120_000), real=True),
+    Program(
+        "lua",
+        _lua,
+        _both(60, 20),
+        arguments=("/lua/script.lua", "{rounds}"),
+        directories=(f"{GUESTS / 'lua'}::/lua",),
+        real=True,
+    ),
+)
+DATABASE = Program(
+    "database-on-disk",
+    _sqlite,
+    _both(20_000, 20_000),
+    arguments=("{rounds}", "/disk/items.db"),
+    directories=("{scratch}::/disk",),
+    real=True,
+)
+CLOCK = Program("clock", _kernel("clock"), _both(12_000, 12_000))
