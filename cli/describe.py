@@ -1,10 +1,11 @@
 """Events as text and as JSON, for `ttd events` and the prompt alike.
 
-May import `ttd.wasi` (late), base and `ttd.wasm`.
+May import `ttd.wasi` and `ttd.replayer` (late), base and `ttd.wasm`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ttd.cli.output import Json, plain
@@ -12,7 +13,7 @@ from ttd.cli.output import Json, plain
 if TYPE_CHECKING:
     from ttd.events import HostCall
     from ttd.types import Value
-    from ttd.wasm.model import Module
+    from ttd.wasm.model import Module, ValType
 
 
 def event_line(module: Module, event: HostCall) -> str:
@@ -46,6 +47,20 @@ def event_json(module: Module, event: HostCall) -> Json:
         ],
         "text": event_line(module, event),
     }
+
+
+def values_text(types: Sequence[ValType], values: Sequence[Value]) -> str:
+    """WebAssembly values as people write them: ``12, -5, 2.5``."""
+    from ttd.replayer.inspect import wasm_text
+
+    return ", ".join(wasm_text(type_, value) for type_, value in zip(types, values, strict=False))
+
+
+def invocation_text(module: Module, function: int, export: str, arguments: Sequence[Value]) -> str:
+    """A call from outside: ``gcd(12, 18)``."""
+    known = function < len(module.functions)
+    types = module.functions[function].type.params if known else ()
+    return plain(f"{export or function}({values_text(types, arguments)})")
 
 
 def _value(value: Value) -> Json:

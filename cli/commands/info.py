@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ttd.cli.describe import invocation_text, values_text
 from ttd.cli.files import json_option, open_trace, trace_argument
 from ttd.cli.group import Command
 from ttd.cli.output import Json, moment, plain, size, write_fields, write_json
@@ -39,6 +40,8 @@ def command(trace: Path | None, as_json: bool) -> None:
 
 
 def _fields(trace: Trace) -> Iterator[tuple[str, str]]:
+    from ttd.wasm.decode import decode
+
     manifest, ending = trace.manifest, trace.ending
     yield "trace", plain(str(trace.path))
     yield "program", plain(manifest.program)
@@ -49,11 +52,15 @@ def _fields(trace: Trace) -> Iterator[tuple[str, str]]:
         same = preopen.host == preopen.guest
         yield "directory", plain(preopen.host if same else f"{preopen.host} as {preopen.guest}")
     yield "standard input", plain(manifest.stdin_path or manifest.stdin.value)
+    module = decode(trace.module)
     for call in manifest.invocations:
-        yield "called", plain(f"{call.export or call.function}({', '.join(map(str, call.arguments))})")
+        yield "called", invocation_text(module, call.function, call.export, call.arguments)
     yield "recorded", f"{moment(manifest.created)} by ttd {plain(manifest.ttd_version)}"
     yield "engine", plain(f"{manifest.engine}, NaNs {manifest.nan_rule}")
     yield "ended", plain(f"{ending.describe()} at {ending.position}")
+    if ending.results:
+        types = module.functions[manifest.invocations[-1].function].type.results
+        yield "returned", values_text(types, ending.results)
     yield "events", str(trace.event_count)
     yield "snapshots", str(len(trace.snapshots))
     yield "source files", str(len(trace.source_names()))

@@ -91,7 +91,19 @@ def command(
         engine=engine,
         embed_sources=sources,
     )
-    return _report(record(options), options.output is None, quiet)
+    result = record(options)
+    if invoke and not quiet and result.ending.results:
+        click.echo(f"ttd: {invoke} returned {_returned(program, invoke, result)}", err=True)
+    return _report(result, options.output is None, quiet)
+
+
+def _returned(program: Path, export: str, result: RecordResult) -> str:
+    from ttd.cli.describe import values_text
+    from ttd.wasm.decode import decode
+
+    module = decode(program.read_bytes())
+    function = module.functions[module.exports_by_name[export].index]
+    return values_text(function.type.results, result.ending.results)
 
 
 def _surroundings(

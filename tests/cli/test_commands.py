@@ -77,6 +77,14 @@ def test_invoke_calls_an_export_with_arguments(ttd: Ttd, program: Program) -> No
     assert json.loads(ttd("info", "--json").out)["ending"]["results"] == [6]
 
 
+def test_an_invocation_is_told_with_arguments_and_result(ttd: Ttd, program: Program) -> None:
+    told = ttd("record", "--invoke", "gcd", program("numbers"), "12", "-18")
+    assert "ttd: gcd returned 2\n" in told.err  # -18 is taken as unsigned
+    info = ttd("info").out
+    assert "gcd(12, -18)" in info
+    assert "returned        2\n" in info
+
+
 def test_surroundings_are_given_and_kept(
     ttd: Ttd, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
