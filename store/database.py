@@ -187,6 +187,8 @@ def check_header(path: Path) -> tuple[int, int]:
     if not header.startswith(_MAGIC[: len(header)]) or (
         len(header) == HEADER_SIZE and int.from_bytes(header[68:72], "big") != APPLICATION_ID
     ):
+        if header.startswith(b"\0asm"):
+            raise DamagedTrace(f"{path} is a module, not a trace; `ttd record {path}` makes one of it")
         raise DamagedTrace(f"{path} is not a trace; make one with `ttd record`")
     if len(header) < HEADER_SIZE:
         raise DamagedTrace(f"{path} is cut off after {size} bytes: nothing of it can be read")

@@ -5,6 +5,8 @@ May import the session and base. Pure text; `terminal` gives it colours.
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from ttd.cli.output import plain
 from ttd.cli.repl.session import Session
 
@@ -26,8 +28,8 @@ def bar(session: Session) -> list[tuple[str, str]]:
         return [*pieces, ("function", "(end of the run)")]
     pieces.append(("function", plain(where.function)))
     if where.location is not None:
-        path = session.debugger.debug.display_path(where.location.path)
-        pieces.append(("", plain(f"  {path}:{where.location.line}")))
+        name = PurePosixPath(where.location.path.replace("\\", "/")).name
+        pieces.append(("", plain(f"  {name}:{where.location.line}")))
     if where.level:
         pieces.append(("", f"  frame #{where.level}"))
     return pieces

@@ -65,7 +65,7 @@ def show_frame(session: Session, frame: FrameView) -> None:
     """Print a frame with its number, and its source line."""
     where = session.debugger.where(frame.level)
     text = frame_text(session, frame, where.mid_line and frame.level == 0)
-    session.console.write(f"{f'#{frame.level}':4}{text}")
+    session.console.write(f"{f'#{frame.level}':3} {text}")
     show_line(session, where, with_address=False)
 
 

@@ -32,7 +32,7 @@ def run_script(session: Session, lines: Iterable[str], errors: TextIO | None = N
                 session.execute(line)
         except TtdError as error:
             session.console.flush()
-            print(plain(str(error)), file=errors or sys.stderr)
+            print(plain(f"ttd: {line}: {error}"), file=errors or sys.stderr)
             return FAILURE
         session.console.flush()
         if session.finished:

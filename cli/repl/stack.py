@@ -33,8 +33,7 @@ def backtrace(session: Session, call: Call) -> None:
     if total == 0:
         session.console.write("No stack: the program has returned.")
         return
-    frames = session.debugger.frames(None if count < 0 else count)
-    for frame in frames[count:] if count < 0 else frames:
+    for frame in session.debugger.frames(abs(count), first=max(total + count, 0) if count < 0 else 0):
         _print_frame(session, frame, full)
     if 0 < count < total:
         left = total - count
@@ -112,7 +111,7 @@ def _what_frames(call: Call) -> tuple[int, bool]:
 
 
 def _print_frame(session: Session, shown: FrameView, full: bool) -> None:
-    session.console.write(f"{f'#{shown.level}':4}{frame_text(session, shown)}")
+    session.console.write(f"{f'#{shown.level}':3} {frame_text(session, shown)}")
     if not full:
         return
     before = session.debugger.selected

@@ -67,6 +67,8 @@ def info(session: Session, call: Call) -> None:
             session.console.write(f"info {name:12} {(topic.__doc__ or '').strip().splitlines()[0]}")
         return
     name = ALIASES.get(word) or choose(word, TOPICS, "thing to tell about")
+    if rest.strip() and name not in FILTERED:
+        raise UsageError(f"'info {name}' takes no argument; it tells about the selected frame or about all")
     TOPICS[name](session, rest.strip())
 
 
@@ -153,6 +155,9 @@ TOPICS: dict[str, Callable[[Session, str], None]] = {
     "registers": info_registers,
 }
 """What `info` tells about."""
+
+FILTERED = {"files", "functions"}
+"""Topics that take an argument: a pattern."""
 
 ALIASES = {
     "b": "breakpoints", "f": "frame", "s": "frame", "watchpoints": "breakpoints", "source": "files",

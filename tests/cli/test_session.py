@@ -256,7 +256,9 @@ def test_script_echoes_commands_and_stops_at_the_first_error(
     session, out = session_on(FakeDebugger())
     assert run_script(session, read_script(script)) == 1
     assert out.getvalue() == "(ttd) step\npush (n=5) at queue.c:2\n2\tint push(int n) {\n(ttd) frobnicate\n"
-    assert capsys.readouterr().err == "no command 'frobnicate'; 'help' lists the commands\n"
+    assert capsys.readouterr().err == (
+        "ttd: frobnicate: no command 'frobnicate'; 'help' lists the commands\n"
+    )
 
 
 def test_script_ends_at_quit() -> None:
@@ -281,3 +283,10 @@ def test_script_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     script.write_bytes(content)
     with pytest.raises(UsageError, match=r"UTF-8|larger"):
         read_script(script)
+
+
+def test_info_refuses_arguments_that_it_would_ignore() -> None:
+    session, _ = session_on(FakeDebugger())
+    for line in ("info line queue.c:5", "info frame 1", "info breakpoints 99"):
+        with pytest.raises(UsageError, match="takes no argument"):
+            session.execute(line)
