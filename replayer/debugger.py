@@ -366,9 +366,12 @@ class Debugger:
 
     # --- frames and data -----------------------------------------------------------------------------
 
-    def frames(self, limit: int | None = None) -> list[FrameView]:
-        """The call stack, innermost first; at most `limit` frames. Empty once the run has returned."""
-        return self._inspector.frames(limit)
+    def frames(self, limit: int | None = None, first: int = 0) -> list[FrameView]:
+        """The call stack, innermost first; at most `limit` frames from `first` on.
+
+        Empty once the run has returned. Costs for the frames that are asked for.
+        """
+        return self._inspector.frames(limit, first)
 
     @property
     def frame_count(self) -> int:

@@ -67,10 +67,10 @@ class Inspector:
 
     # --- frames --------------------------------------------------------------------------------------
 
-    def frames(self, limit: int | None) -> list[FrameView]:
-        """The call stack, innermost first."""
-        count = len(self._frames) if limit is None else min(max(limit, 0), len(self._frames))
-        return [self.view(level) for level in range(count)]
+    def frames(self, limit: int | None, first: int = 0) -> list[FrameView]:
+        """At most `limit` frames of the call stack from `first` on, innermost first."""
+        levels = range(len(self._frames))[max(first, 0) :]
+        return [self.view(level) for level in (levels if limit is None else levels[: max(limit, 0)])]
 
     def view(self, level: int) -> FrameView:
         """Frame `level` with its arguments. Raises UsageError."""

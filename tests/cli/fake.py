@@ -94,14 +94,14 @@ class FakeDebugger:
             self.position, percent, self.event, frame.function, 7, frame.location, frame.pc, frame.level
         )  # fmt: skip
 
-    def frames(self, limit: int | None = None) -> list[FrameView]:
+    def frames(self, limit: int | None = None, first: int = 0) -> list[FrameView]:
         push = FrameView(
             0, 7, self.function, 0x100 + self.at, self._location(self.at + 1),
             (VariableView("n", "int", "5"),), Position(1, 0),
         )  # fmt: skip
         main = FrameView(1, 8, "main", 0x200, self._location(6), (), Position(0, 0))
         frames = [push, main] if self.frame_count == 2 else [replace(main, level=0)][: self.frame_count]
-        return frames[:limit]
+        return frames[first:][:limit]
 
     def _location(self, line: int) -> Location | None:
         return Location("/src/queue.c", line) if self.has_lines else None

@@ -52,7 +52,7 @@ class Run:
                     tuple(frame.function for frame in frames),
                 )
             )
-            session.engine.step()
+            session.step()
         session.close()
         return cls(rests, session.end)
 
@@ -97,7 +97,7 @@ def writes(trace: Trace, memory: int, address: int, length: int) -> list[tuple[P
     old = watched()
     while session.position < session.end:
         before = session.position
-        session.engine.step()
+        session.step()
         new = watched()
         if new != old:
             found.append((before, old, new))
@@ -121,7 +121,7 @@ class Digests:
         if position not in self._known:
             self._session.restore(self._begin)
             at_end = position == self._session.end
-            self._session.engine.run(Goal() if at_end else Goal(until=position))
+            self._session.slice(Goal() if at_end else Goal(until=position))
             self._known[position] = Snapshot.capture(self._session.state).digest()
         return self._known[position]
 

@@ -81,7 +81,15 @@ TRAP = """
   (func (export "main") (call $deeper (i32.const 0))))
 """
 
-MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP}
+DEEP = """
+(module
+  (memory 1)
+  (func $deeper (param i32) (result i32)
+    (call $deeper (i32.add (local.get 0) (i32.const 1))))
+  (func (export "main") (result i32) (call $deeper (i32.const 0))))
+"""
+
+MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP, "deep": DEEP}
 
 
 def record_module(name: str, path: Path) -> None:

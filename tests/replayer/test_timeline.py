@@ -198,7 +198,7 @@ def test_looking_at_the_next_write_moves_nothing(timeline: Timeline, runs: Runs)
         assert Snapshot.capture(session.state).digest() == before.digest()
         written += len(hits)
         assert all(hit.position == position for hit in hits)
-        session.engine.step()
+        session.step()
         changed = Snapshot.capture(session.state).memories[0].pages != before.memories[0].pages
         assert bool(hits) == changed
     assert written > 5

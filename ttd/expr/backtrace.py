@@ -84,4 +84,4 @@ def format_backtrace(state: State, debug: DebugInfo, limit: int = 50) -> str:
 
 
 def _line(frame: FrameDescription) -> str:
-    return f"#{frame.number:<3}{frame}"
+    return f"#{frame.number:<2} {frame}"
