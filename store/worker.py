@@ -19,6 +19,7 @@ from ttd.events import HostCall
 from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
 from ttd.store.codec import checksum
 from ttd.store.database import Database
+from ttd.store.grouping import groups
 from ttd.store.items import Barrier, Item, weight
 from ttd.store.pages import ContentWriter
 from ttd.store.records import encode_calls, encode_ending, encode_events, encode_snapshot, large_parts
@@ -33,9 +34,6 @@ CHUNK_EVENTS = 1024
 
 CHUNK_BYTES = 1 << 20
 """A chunk is closed when the weight of its events reaches this."""
-
-SMALL_LOG = 16 << 10
-"""Logs of calls with fewer bytes become events: a chunk for each would make many small rows."""
 
 PORTION = 512
 """Pages of a snapshot that are stored in one transaction."""
@@ -109,7 +107,7 @@ class Worker:
     # --- events --------------------------------------------------------------------------------------
 
     def _write_events(self, connection: Connection) -> None:
-        for group in _groups(self._events, self._next_event):
+        for group in groups(self._events, self._next_event):
             if isinstance(group, CallLog):
                 begin, end = Position(group.tick, UNKNOWN_STEP), Position(group.last_tick, UNKNOWN_STEP)
                 self._write_chunk(connection, group.count, begin, end, encode_calls(group))
@@ -218,29 +216,6 @@ def insert_row(
         row["data"] = data
     row["checksum"] = checksum(data or b"", table.name, *keys.values())
     connection.execute(table.insert(), [row])
-
-
-def _groups(events: Sequence[HostCall | CallLog], number: int) -> Iterator[list[HostCall] | CallLog]:
-    """Runs of events, and large logs of calls by themselves; small ones are joined to the events around.
-
-    The first event has number `number`.
-    """
-    run: list[HostCall] = []
-    for item in events:
-        if isinstance(item, HostCall):
-            run.append(item)
-            number += 1
-            continue
-        if len(item.data) < SMALL_LOG:
-            run += item.events(number)
-        else:
-            if run:
-                yield run
-            run = []
-            yield item
-        number += item.count
-    if run:
-        yield run
 
 
 def _chunks(events: list[HostCall]) -> Iterator[list[HostCall]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttd.calllog import CallLog, Calls, encode_calls
+from ttd.calllog import ROOM, CallLog, Calls, Joined, encode_calls
 from ttd.errors import DamagedTrace
 from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.types import UNKNOWN_STEP, Position
@@ -129,3 +129,24 @@ def test_no_more_is_encoded_than_there_is_room_for() -> None:
 def test_a_record_of_no_size_does_not_go_on_for_ever() -> None:
     with pytest.raises(DamagedTrace, match="event 7 is malformed"):
         list(Calls(raw_log(struct.pack("<II", 0, 0) * 4, 1), 7))
+
+
+@given(calls(), st.data())
+def test_joined_logs_are_the_log_of_all(events: list[HostCall], data: st.DataObject) -> None:
+    joined, start = Joined(), 0
+    while start < len(events):
+        stop = data.draw(st.integers(start + 1, len(events)))
+        assert joined.add(encoded(events[start:stop]))
+        start = stop
+    log = joined.take()
+    assert log is not None and log.events(0) == events
+    assert joined.take() is None and joined.room == ROOM
+
+
+def test_logs_too_far_apart_or_too_large_are_not_joined() -> None:
+    joined = Joined()
+    assert joined.add(encoded([event()]))
+    assert not joined.add(encoded([event(position=Position(6 + (1 << 32)))]))
+    assert not joined.add(CallLog(5, 5, 1, bytes(ROOM)))
+    log = joined.take()
+    assert log is not None and log.count == 1

@@ -47,6 +47,9 @@ SIZE, TICKS, FUNCTION = 0, 4, 8
 WORD = 8
 PIECE = struct.Struct("<II")
 
+ROOM = (1 << 20) - 64
+"""Most bytes of a log: what the buffer of the gates holds."""
+
 MAX_VALUES = 15
 MAX_PIECES = 255
 _MAX_TICKS = (1 << 32) - 1
@@ -69,6 +72,39 @@ class CallLog:
         """The calls as events, of which the first has number `first`; DamagedTrace if they are not well
         formed."""
         return list(Calls(self, first))
+
+
+class Joined:
+    """Logs joined to one."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | memoryview] = []
+        self._tick = self._last_tick = 0
+        self.count = 0
+        """How many calls there are."""
+        self.room = ROOM
+        """How many bytes can still be added."""
+
+    def add(self, log: CallLog) -> bool:
+        """Add a log behind the others; False, and nothing is done, if it does not fit."""
+        ticks = log.tick - self._last_tick if self.count else 0
+        if len(log.data) > self.room or not 0 <= ticks <= _MAX_TICKS:
+            return False
+        first_ticks = ticks.to_bytes(4, "little")
+        self._parts += (log.data[:TICKS], first_ticks, memoryview(log.data)[TICKS + len(first_ticks) :])
+        self._tick = self._tick if self.count else log.tick
+        self._last_tick = log.last_tick
+        self.count += log.count
+        self.room -= len(log.data)
+        return True
+
+    def take(self) -> CallLog | None:
+        """All that was added since the last time, as one; None if nothing was."""
+        if not self.count:
+            return None
+        log = CallLog(self._tick, self._last_tick, self.count, b"".join(self._parts))
+        self._parts, self.count, self.room = [], 0, ROOM
+        return log
 
 
 def shape(

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from tests.recorder.gates import LIMIT, NAMES, GateHost, GateRig
 from tests.recorder.rig import BUFFER, DIR, IOVS, OUT, SIZE, Rig, noise
-from ttd.calllog import CallLog
+from ttd.calllog import ROOM, CallLog
 from ttd.engine.memory import LinearMemory
-from ttd.instrument import gates as layout
 from ttd.recorder.options import WasiOptions
 from ttd.recorder.wasihost import WasiHost
 from ttd.store.manifest import StdinKind
@@ -136,7 +135,7 @@ def test_a_full_buffer_is_handed_over_in_order(bench: tuple[GateHost, LinearMemo
     for _ in range(40):  # more than twice what the buffer holds
         call(host, memory, "random_get", 0, 60_000)
         expected.append((host.tick, bytes(memory.view()[:60_000])))
-    assert len(host.logs) == 40 * 60_000 // layout.ROOM
+    assert len(host.logs) == 40 * 60_000 // ROOM
     host.gates.end(0)
     events = [event for log in host.logs for event in log.events(0)]
     assert [(event.position.tick, event.writes[0].data) for event in events] == expected

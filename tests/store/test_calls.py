@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.store.samples import MODULE, manifest
-from ttd.calllog import CallLog, Calls, encode_calls
+from ttd.calllog import ROOM, CallLog, Calls, encode_calls
 from ttd.events import HostCall, MemoryWrite, Outcome
+from ttd.store.grouping import groups
 from ttd.store.trace import Trace, TraceWriter
-from ttd.store.worker import SMALL_LOG
 from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position
 
 
@@ -61,12 +62,39 @@ def test_events_come_back_in_order(recorded: tuple[Path, list[HostCall]]) -> Non
         assert [trace.event(n) for n in (0, 3, 904, 4800)] == [events[n] for n in (0, 3, 904, 4800)]
 
 
-def test_only_large_logs_are_kept_in_raw_form(recorded: tuple[Path, list[HostCall]]) -> None:
-    path, events = recorded
+def test_large_logs_are_kept_in_raw_form(recorded: tuple[Path, list[HostCall]]) -> None:
+    path, _ = recorded
     with Trace.open(path) as trace:
-        raw = [c.count for i, c in enumerate(trace.chunks) if isinstance(trace._chunk(i), Calls)]
-    assert raw == [900, 2000, 1200, 700]
-    assert len(logged(events[1:4]).data) < SMALL_LOG < len(logged(events[4:904]).data)
+        assert any(isinstance(trace._chunk(index), Calls) for index in range(len(trace.chunks)))
+
+
+def test_logs_are_joined_with_each_other_and_with_events_that_have_a_raw_form() -> None:
+    rng = random.Random(2)
+    events = [event(number, rng) for number in range(1000)]
+    exact = replace(events[500], position=Position(events[500].position.tick, 7))
+    items = [events[0], logged(events[1:250]), events[250], logged(events[251:500])]
+    items += [exact, events[501], logged(events[502:510]), exact, logged(events[511:])]
+    first, second, third, fourth = groups(items, 0)
+    assert first == [events[0]]
+    assert isinstance(second, CallLog) and second.events(1) == events[1:500]
+    assert third == [exact, *events[501:510], exact]
+    assert isinstance(fourth, CallLog) and fourth.events(511) == events[511:]
+
+
+def test_no_joined_log_is_larger_than_the_buffer_of_the_gates() -> None:
+    rng = random.Random(3)
+    events = [event(number, rng) for number in range(8000)]
+    logs = [logged(events[start : start + 1000]) for start in range(0, 8000, 1000)]
+    later = [replace(log, tick=log.tick + 10**6, last_tick=log.last_tick + 10**6) for log in logs]
+    items = [*logs, *later]
+    found = list(groups(items, 0))
+    assert all(isinstance(log, CallLog) and len(log.data) <= ROOM for log in found)
+    assert sum(len(log.data) for log in found if isinstance(log, CallLog)) == 2 * sum(map(_size, logs)) > ROOM
+    assert len(found) == 2
+
+
+def _size(log: CallLog) -> int:
+    return len(log.data)
 
 
 def test_events_are_found_by_position(recorded: tuple[Path, list[HostCall]]) -> None:

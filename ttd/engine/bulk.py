@@ -79,7 +79,7 @@ class BulkAnswers(Protocol):
 
     def answers(self, event: int, size: int) -> tuple[CallLog, int] | None:
         """Calls from the log, and how many of them are before event number `event`. About `size` bytes are
-        wanted; there may be more, up to `ttd.instrument.gates.ROOM`. None if that event has no raw form.
+        wanted; there may be more, up to `ttd.calllog.ROOM`. None if that event has no raw form.
 
         What is wrong with the log is not reported here but by `Host.call`.
         """

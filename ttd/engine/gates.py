@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 import wasmtime
 
-from ttd.calllog import SIZE, TICKS, CallLog, decode_call
+from ttd.calllog import ROOM, SIZE, TICKS, CallLog, decode_call
 from ttd.engine.bulk import BulkAnswers, NativeCalls, NativeRecording
 from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import Host
@@ -33,7 +33,6 @@ from ttd.instrument.gates import (
     LAST,
     NEXT,
     RECORDS,
-    ROOM,
     SKIP,
     SLOW,
     TTD,

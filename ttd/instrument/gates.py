@@ -49,7 +49,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ttd.calllog import FUNCTION, HEADER, MAX_VALUES, PIECE, SIZE, TICKS, WORD, shape
+from ttd.calllog import FUNCTION, HEADER, MAX_VALUES, PIECE, ROOM, SIZE, TICKS, WORD, shape
+from ttd.errors import check
 from ttd.wasi import FUNCTIONS
 from ttd.wasi.effects import SHOWN_BYTES, SHOWN_ITEMS, SHOWN_PATH
 from ttd.wasi.table import (
@@ -73,9 +74,8 @@ PENDING = NEXT
 RECORDS = 64
 PAGES = 16
 """Pages of the buffer: 1 MiB, about 16,000 small calls."""
-BYTES = PAGES << 16
-ROOM = BYTES - RECORDS
-"""Bytes for records."""
+BYTES = RECORDS + ROOM
+check(BYTES == PAGES << 16, "a log is not as large as the buffer")
 
 BUFFER, SKIP = "buffer", "skip"
 """Exports of a gates module: the buffer, and the function that checks records and skips some."""
