@@ -49,7 +49,7 @@ def encoded(events: list[HostCall], room: int = 1 << 20) -> CallLog:
 def raw_log(data: bytes, count: int) -> CallLog:
     """A log of whatever bytes, whose ticks are right if they are sizes of records at all."""
     tick = at = 0
-    while 8 <= len(data) - at:
+    while len(data) - at >= 8:
         size, ticks = struct.unpack_from("<II", data, at)
         tick, at = tick + ticks * (at > 0), at + max(size, 8)
     return CallLog(0, tick, count, data)

@@ -43,7 +43,10 @@ class GateHost:
         host.prepare([memory])
         callbacks = {index: self._callback(index) for index in range(len(NAMES))}
         native = self.native_calls([memory])
-        self.gates = RecordingGates(self, native, memory.store, [memory], callbacks)
+        engine = memory.store.engine
+        self.gates = RecordingGates(
+            self, native, memory.store, [memory], callbacks, lambda text: wasmtime.Module(engine, text)
+        )
         self.gates.set_limit(self.tick, LIMIT)
         self.gates.begin(0)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import wasmtime
@@ -48,6 +48,9 @@ from ttd.types import UNKNOWN_STEP, Position
 from ttd.wasm.model import ExternKind, Module
 
 _FIRST_FILL = 4 << 10
+
+Compile = Callable[[str], wasmtime.Module]
+"""Compiles the text of a module, or knows it compiled."""
 
 
 class Gates(Protocol):
@@ -92,16 +95,21 @@ def make_gates(
     store: wasmtime.Store,
     memories: Sequence[LinearMemory],
     callbacks: Mapping[int, wasmtime.Func],
+    compile_: Compile | None = None,
 ) -> Gates:
-    """The native gates that `host` makes possible. `callbacks` are what imports are bound to otherwise."""
+    """The native gates that `host` makes possible. `callbacks` are what imports are bound to otherwise.
+
+    Without `compile_` the gates are compiled anew.
+    """
+    compile_ = compile_ or (lambda text: wasmtime.Module(store.engine, text))
     if not callbacks or any(memory.type.is64 for memory in memories):
         return NoGates()
     if isinstance(host, NativeRecording):
         native = host.native_calls(memories)
         if native is not None and any(can_record(name) for name, _ in native.functions.values()):
-            return RecordingGates(host, native, store, memories, callbacks)
+            return RecordingGates(host, native, store, memories, callbacks, compile_)
     if isinstance(host, BulkAnswers):
-        return ReplayingGates(host, host, module, store, memories, callbacks)
+        return ReplayingGates(host, host, module, store, memories, callbacks, compile_)
     return NoGates()
 
 
@@ -176,14 +184,13 @@ class _Buffer:
 
 def _instantiate(
     store: wasmtime.Store,
-    text: str,
+    module: wasmtime.Module,
     memory: LinearMemory | None,
     callbacks: Mapping[int, wasmtime.Func],
     wasi: Mapping[int, wasmtime.Func],
     helper: wasmtime.Func,
 ) -> Mapping[str, wasmtime.Func | wasmtime.Memory]:
-    """Compile and instantiate a gates module; its exports."""
-    module = wasmtime.Module(store.engine, text)
+    """Instantiate a gates module; its exports."""
     externs: list[wasmtime.Func | wasmtime.Memory] = []
     for item in module.imports:
         name = item.name or ""
@@ -216,6 +223,7 @@ class RecordingGates:
         store: wasmtime.Store,
         memories: Sequence[LinearMemory],
         callbacks: Mapping[int, wasmtime.Func],
+        compile_: Compile,
     ) -> None:
         self._host = host
         self._memories = memories
@@ -223,8 +231,8 @@ class RecordingGates:
         wasi = {index: function for index, (_, function) in native.functions.items()}
         drain_type = wasmtime.FuncType([wasmtime.ValType.i64()], [])
         drain = wasmtime.Func(store, drain_type, self._make_room)
-        text = recording_gates(rows, native.memory)
-        exports = _instantiate(store, text, memories[native.memory], callbacks, wasi, drain)
+        gates = compile_(recording_gates(rows, native.memory))
+        exports = _instantiate(store, gates, memories[native.memory], callbacks, wasi, drain)
         self.functions: Mapping[int, wasmtime.Func] = _gate_functions(exports, [index for index, _ in rows])
         self._buffer = _Buffer(store, cast(wasmtime.Memory, exports[BUFFER]))
         self._buffer.next = 0  # as PENDING
@@ -341,6 +349,7 @@ class ReplayingGates:
         store: wasmtime.Store,
         memories: Sequence[LinearMemory],
         callbacks: Mapping[int, wasmtime.Func],
+        compile_: Compile,
     ) -> None:
         self._host = host
         self._answers = answers
@@ -348,10 +357,10 @@ class ReplayingGates:
         types = [(index, host_type(module.functions[index].type)) for index in callbacks]
         rows = [(index, type_) for index, type_ in types if can_replay(type_)]
         memory = _written_memory(module)
-        text = replaying_gates(rows, memory)
+        gates = compile_(replaying_gates(rows, memory))
         fill = wasmtime.Func(store, wasmtime.FuncType([], []), self._fill)
         exports = _instantiate(
-            store, text, memories[memory] if memory < len(memories) else None, callbacks, {}, fill
+            store, gates, memories[memory] if memory < len(memories) else None, callbacks, {}, fill
         )
         self.functions: Mapping[int, wasmtime.Func] = _gate_functions(exports, [index for index, _ in rows])
         self._skip = cast(wasmtime.Func, exports[SKIP])

@@ -10,6 +10,7 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engin
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
@@ -78,6 +79,7 @@ class Compiled:
         self._cache = cache
         self._key = program_key(instrumented.module.data, instrumented.variant) if cache is not None else ""
         self._makers: dict[str, Callable[[], bytes]] = {}
+        self._gates: dict[str, wasmtime.Module] = {}
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
         self._noting: dict[tuple[int, int, frozenset[int]], wasmtime.Module] = {}
         self._patches: dict[tuple[int, frozenset[int]], wasmtime.Module] = {}
@@ -112,6 +114,13 @@ class Compiled:
         return self._entrance(
             site.function, site.number, "thaw", lambda: continuation(self.instrumented, site)
         )
+
+    def gates(self, text: str) -> wasmtime.Module:
+        """The gates whose module has this text."""
+        part = f"gates-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        if part not in self._gates:
+            self._gates[part] = self._module(part, lambda: bytes(wasmtime.wat2wasm(text)))
+        return self._gates[part]
 
     def enter(self, function: int) -> wasmtime.Module:
         """What calls a function from outside."""
