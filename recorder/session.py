@@ -324,9 +324,10 @@ def _surroundings(options: RecordOptions) -> WasiOptions:
 
 def _make_engine(name: str, program: Program, host: Host, replaying: bool = False) -> Engine:
     if name == "compiled":
+        from ttd.debuginfo.framebases import always_live
         from ttd.engine.compiled import CompiledEngine
 
-        return CompiledEngine(program, host, replaying=replaying)
+        return CompiledEngine(program, host, replaying=replaying, always_live=always_live(program.module))
     if name != "interpreter":
         raise UsageError(f"there is no engine {name!r}; use --engine interpreter or compiled")
     from ttd.interpreter import Interpreter

@@ -5,7 +5,7 @@ not it lies on the seam of two slices, which the property tests of the timeline 
 holds the end of the recording: an interrupted or cut-off one goes on no further than it was recorded,
 and a complete one must end as it was recorded to end.
 
-May import base, wasm, engine, interpreter, instrument, store and this package.
+May import base, wasm, engine, interpreter, instrument, debuginfo, store and this package.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from ttd.debuginfo.framebases import always_live
 from ttd.engine.protocol import (
     TICK_RULE,
     Engine,
@@ -111,7 +112,7 @@ def compiled(program: Program, host: Host) -> Engine:
     """The fast engine."""
     from ttd.engine.compiled import CompiledEngine
 
-    return CompiledEngine(program, host)
+    return CompiledEngine(program, host, always_live=always_live(program.module))
 
 
 ENGINES: dict[str, EngineFactory] = {"interpreter": interpreter, "compiled": compiled}
@@ -144,7 +145,7 @@ class Session:
         factory = factory or engine_of(trace)
         self.engine = factory(self.program, self.host)
         exact = factory is interpreter and engine_of(trace) is interpreter
-        self._dead = None if exact else DeadLocals(self.program.module)
+        self._dead = None if exact else DeadLocals(self.program.module, always_live(self.program.module))
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()

@@ -20,7 +20,7 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.interpreter`, `ttd.engine` a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import wasmtime
 
@@ -75,19 +75,21 @@ class CompiledEngine:
         near: int = NEAR,
         replaying: bool = True,
         store: wasmtime.Store | None = None,
+        always_live: Callable[[int], int] | None = None,
     ) -> None:
         """Instrument, compile and instantiate; go to the first rest.
 
         `near` is how many ticks ahead is not worth leaving the interpreter. `replaying` tells that the
         host can be asked again, so that the engine may go back to find the exact end of a run. `store` is one
-        made by `new_store`, for programs that share memories; such an engine is not restored.
+        made by `new_store`, for programs that share memories; such an engine is not restored. `always_live`
+        gives, by function, the mask of locals to be kept for debugging.
         """
         self._program = program
         self._host = host
         self.near = near
         self._replaying = replaying
         engine = store.engine if store is not None else new_engine()
-        self._compiled = Compiled(engine, Instrumented(program.module), user_cache())
+        self._compiled = Compiled(engine, Instrumented(program.module, always_live), user_cache())
         self._store = store or self._new_store()
         self._exact = Interpreter(program, host, imports)
         self._move_memories()

@@ -23,19 +23,25 @@ class Facts(NamedTuple):
     exceptions: bool
     reference_types: tuple[ValType, ...]
     writes_tables: bool
+    always_live: Mapping[int, int]
 
     def to_json(self) -> bytes:
         return json.dumps(
-            [sorted(self.ticking), self.exceptions, list(self.reference_types), self.writes_tables]
+            [
+                sorted(self.ticking),
+                self.exceptions,
+                list(self.reference_types),
+                self.writes_tables,
+                list(self.always_live.items()),
+            ]
         ).encode()
 
     @staticmethod
     def from_json(data: bytes) -> Facts:
         """What `to_json` has written; of nothing else (the cache tells its own files from others)."""
-        ticking, exceptions, reference_types, writes_tables = json.loads(data)
-        return Facts(
-            frozenset(ticking), exceptions, tuple(ValType(code) for code in reference_types), writes_tables
-        )
+        ticking, exceptions, reference_types, writes_tables, always_live = json.loads(data)
+        references = tuple(ValType(code) for code in reference_types)
+        return Facts(frozenset(ticking), exceptions, references, writes_tables, dict(always_live))
 
 
 class Plans(Mapping[int, FunctionPlan]):

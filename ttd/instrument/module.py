@@ -15,7 +15,7 @@ May import base, `ttd.wasm` and this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, cast
@@ -94,7 +94,7 @@ class Instrumented:
     def __init__(
         self,
         module: Module,
-        always_live: Callable[[int], int] = lambda function: 0,
+        always_live: Callable[[int], int] | None = None,
         probing: bool = False,
         watching: bool = False,
     ) -> None:
@@ -104,9 +104,10 @@ class Instrumented:
         self.probing = probing or watching
         self.watching = watching
         self.variant = "watching" if watching else "probing" if probing else ""
+        self.variant += "+bases" if always_live is not None else ""
         """Names all choices that the emitted code depends on, besides the module; part of its key in the
         cache (`ttd.engine.cache`)."""
-        self._always_live = always_live
+        self._find_always_live = always_live
         self.plans = Plans(lambda: self.ticking, self._plan)
         self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         self._hints: dict[int, Hints] = {}
@@ -115,7 +116,7 @@ class Instrumented:
 
     def with_probes(self, watching: bool) -> Instrumented:
         """A build with probes of the same module; it shares what was found out about it."""
-        build = Instrumented(self.module, self._always_live, True, watching)
+        build = Instrumented(self.module, self._find_always_live, True, watching)
         build.adopt(self.facts)
         build.plans = self.plans
         return build
@@ -125,23 +126,34 @@ class Instrumented:
         return self.plans[index] if index in self.ticking else self._plan(index)
 
     def _plan(self, index: int) -> FunctionPlan:
-        return FunctionPlan(self.module, self.module.functions[index], self.ticking, self._always_live(index))
+        always = self.always_live.get(index, 0)
+        return FunctionPlan(self.module, self.module.functions[index], self.ticking, always)
 
     # --- facts: what a look at all of the code tells --------------------------------------------------
 
     @property
     def facts(self) -> Facts:
         """What is worth remembering, for `adopt` in another process."""
-        return Facts(self.ticking, self.exceptions, self.reference_types, self.writes_tables)
+        return Facts(
+            self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live
+        )
 
     def adopt(self, facts: Facts) -> None:
         """Take over what another instance has found out about the same module."""
-        self.ticking, self.exceptions, self.reference_types, self.writes_tables = facts
+        self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live = facts
 
     @cached_property
     def ticking(self) -> frozenset[int]:
         """The functions that tick at entry: those that can be frozen."""
         return frozenset(f.index for f in self._own() if ticks_at_entry(f))
+
+    @cached_property
+    def always_live(self) -> Mapping[int, int]:
+        """The masks of locals that are kept for debugging, of the functions that tick and have any."""
+        if self._find_always_live is None:
+            return {}
+        masks = {index: self._find_always_live(index) for index in self.ticking}
+        return {index: mask for index, mask in masks.items() if mask}
 
     @cached_property
     def exceptions(self) -> bool:
