@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -151,6 +152,7 @@ class Session:
         self._interrupt = threading.Event()
         self._slice = FIRST_SLICE
         self._ended: Stop | None = None
+        self._views: dict[bool, State] | None = {}
         self._find_end()
 
     def close(self) -> None:
@@ -164,22 +166,38 @@ class Session:
 
     @property
     def state(self) -> State:
-        """The state now; live.
+        """The state now; live, until the machine moves on.
 
         Where compiled code was at work, dead locals are cleared: whether it has kept them depends on the way.
         """
-        state = self.engine.state
-        if self._dead is not None:
-            self._dead.clear(state.frames)
-        return state
+        return self._view(to_none=False)
 
     @property
     def known(self) -> State:
         """As `state`, for showing to the user: a cleared local is None, whatever its type."""
+        return self._view(to_none=True)
+
+    def _view(self, to_none: bool) -> State:
+        """The state with dead locals cleared. Made once for each rest: a stack may be deep."""
+        if self._views is not None and to_none in self._views:
+            return self._views[to_none]
         state = self.engine.state
         if self._dead is not None:
-            self._dead.clear(state.frames, to_none=True)
+            self._dead.clear(state.frames, to_none)
+        if self._views is not None:
+            self._views[to_none] = state
+            if self._dead is None:
+                self._views[not to_none] = state
         return state
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """While the engine moves, no state is kept: not the one before, nor those on the way."""
+        self._views = None
+        try:
+            yield
+        finally:
+            self._views = {}
 
     def comparable(self, snapshot: Snapshot) -> Snapshot:
         """A snapshot of the trace in the form of `state`."""
@@ -228,7 +246,8 @@ class Session:
     def restore(self, snapshot: Snapshot) -> None:
         """Stand at the time of `snapshot`."""
         self._ended = None
-        self.engine.restore(snapshot)
+        with self._moving():
+            self.engine.restore(snapshot)
 
     def run(
         self, goal: Goal, between: Callable[[], None] = lambda: None, with_last_exits: bool = False
@@ -250,7 +269,8 @@ class Session:
     def slice(self, goal: Goal) -> Stop:
         """One run of the engine, timed; checks how it ended against the recording."""
         began, tick = time.perf_counter(), self.position.tick
-        stop = self.engine.run(goal)
+        with self._moving():
+            stop = self.engine.run(goal)
         self._tune(self.position.tick - tick, time.perf_counter() - began)
         self._check(stop)
         self._find_end()
@@ -258,7 +278,9 @@ class Session:
 
     def step(self) -> None:
         """Go to the next rest."""
-        self._check(self.engine.step())
+        with self._moving():
+            stop = self.engine.step()
+        self._check(stop)
         self._find_end()
 
     def _check(self, stop: Stop) -> None:
@@ -280,7 +302,8 @@ class Session:
         if end.is_exact or self.position.tick < end.tick:
             return
         here = Snapshot.capture(self.state)
-        stop = self.engine.run(Goal(until=end))
+        with self._moving():
+            stop = self.engine.run(Goal(until=end))
         self._check(stop)
         self.ending = replace(self.ending, position=stop.position)
         if stop.position != here.position:

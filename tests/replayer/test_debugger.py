@@ -11,6 +11,7 @@ import pytest
 from tests.replayer.rewriting import rewrite
 from tests.support import Guests
 from ttd.errors import Divergence, ExpressionError, UsageError
+from ttd.interpreter import Interpreter
 from ttd.replayer import session as session_module
 from ttd.replayer.debugger import (
     Debugger,
@@ -21,11 +22,31 @@ from ttd.replayer.debugger import (
     ToPosition,
     parse_target,
 )
+from ttd.replayer.inspect import Inspector
 from ttd.replayer.views import BreakpointKind, Progress, StopKind
+from ttd.state import State
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position
 
 Debug = Callable[[str], Debugger]
+
+
+class StackReads:
+    """Counts how often the interpreter is asked for all its frames."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        read = Interpreter.state.fget
+        assert read is not None
+
+        def counted(interpreter: Interpreter) -> State:
+            self.count += 1
+            state: State = read(interpreter)
+            return state
+
+        monkeypatch.setattr(Interpreter, "state", property(counted))
+
+
 Recorded = Callable[[str], Path]
 
 
@@ -516,6 +537,29 @@ def test_frames_have_arguments_and_lines(debug: Debug, guest: Guests) -> None:
     assert frames[0].selected and not frames[1].selected
     assert frames[3].describe().startswith("main () at ")
     assert debugger.frames(limit=2) == frames[:2]
+
+
+def test_looking_at_a_deep_stack_costs_for_the_frames_asked_for(
+    debug: Debug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    debugger = debug("wat:deep")
+    debugger.goto(ToEnd())
+    depth = debugger.frame_count
+    assert depth > 5_000
+    built: list[int] = []
+    make = Inspector.view
+    monkeypatch.setattr(Inspector, "view", lambda self, level: built.append(level) or make(self, level))
+    stack = StackReads(monkeypatch)
+    assert debugger.print_("1") == "1"
+    assert [frame.level for frame in debugger.frames(2)] == [0, 1]
+    assert [frame.level for frame in debugger.frames(2, first=depth - 2)] == [depth - 2, depth - 1]
+    assert [frame.function for frame in debugger.frames(9, first=depth - 1)] == ["main"]
+    assert debugger.up(3).level == 3
+    assert built == [0, 1, depth - 2, depth - 1, depth - 1, 3]
+    assert stack.count <= 1
+    debugger.stepi(reverse=True)
+    assert debugger.frame_count == depth
+    assert stack.count <= 12
 
 
 def test_the_selected_frame_is_the_one_looked_at(debug: Debug) -> None:
