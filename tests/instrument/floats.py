@@ -342,6 +342,42 @@ def operands(op: Opcode, choose: random.Random) -> list[int]:
     return [programs.bits(type_) for type_ in op.params or ()]
 
 
+def every_use() -> bytes:
+    """A module whose `main` gives computed NaNs to each instruction on numbers, at each operand.
+
+    The results go to memory, 16 bytes for each.
+    """
+    code, address = Code(), 64
+    for op in NUMERIC:
+        params = op.params or ()
+        for place, type_ in enumerate(params):
+            for shape in {F32: ("f32",), F64: ("f64",), V128: ("f32x4", "f64x2")}.get(type_, ()):
+                code.emit("i32.const", address)
+                for other, parameter in enumerate(params):
+                    computed_nan(code, parameter, shape) if other == place else loaded(code, parameter)
+                code.emit(op, *((1,) if op.immediates is Immediates.LANE else ()))
+                code.access(_STORES[(op.results or ())[0]])
+                address += 16
+    builder = ModuleBuilder()
+    builder.memory(MemoryType(2, 2, False))
+    builder.data(SegmentMode.ACTIVE, bytes(range(16, 32)), 0, Code().emit("i32.const", 16))
+    main = builder.function(FuncType((), ()), Code().block("loop").emit("end").extend(code))
+    builder.export("main", ExternKind.FUNCTION, main)
+    return builder.encode()
+
+
+def loaded(code: Code, type_: ValType) -> None:
+    """Some value that no compiler knows."""
+    code.emit("i32.const", 16).access(_LOADS[type_])
+
+
+def computed_nan(code: Code, type_: ValType, shape: str) -> None:
+    """0 / 0, which is another NaN than the canonical one on the processors that have a mind of their own."""
+    for _ in range(2):
+        code.emit("i32.const", 0).access(_LOADS[type_])
+    code.emit(f"{shape}.div")
+
+
 def one_operation(op: Opcode, operands: Sequence[int], lane: int = 0) -> bytes:
     """A module whose `main` gives the result of one operation on constants, and which ticks."""
     builder = ModuleBuilder()

@@ -10,7 +10,7 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.instrument.floats import NUMERIC, lane_count, one_operation, operands, program
+from tests.instrument.floats import NUMERIC, every_use, lane_count, one_operation, operands, program
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import Goal, Invocation, Program
 from ttd.engine.validate import load_module
@@ -115,6 +115,10 @@ def test_the_programs_would_tell(monkeypatch: pytest.MonkeyPatch) -> None:
         except AssertionError:
             failures += 1
     assert failures >= 5
+
+
+def test_every_instruction_gets_computed_nans_as_it_must() -> None:
+    assert_same_result(every_use())
 
 
 # --- single operations ------------------------------------------------------------------------------------

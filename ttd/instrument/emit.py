@@ -56,9 +56,11 @@ from ttd.instrument.sites import (
     TRY_TABLE,
     FunctionPlan,
     Site,
+    SiteGroup,
     SiteKind,
     callee_type,
 )
+from ttd.instrument.readings import Mending
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
@@ -83,12 +85,15 @@ _STORE = {ValType.I32: 0x36, ValType.I64: 0x37, ValType.F32: 0x38, ValType.F64: 
 _VOID = FuncType((), ())
 _BLOCK_VOID, _IF_VOID = b"\x02\x40", b"\x04\x40"
 _I64_1_ADD, _I64_EQZ = b"\x42\x01\x7c", b"\x50"
+_UNREACHABLE = b"\x00"
 ELSE_BYTE, END_BYTE, RETURN_BYTE = b"\x05", b"\x0b", b"\x0f"
 
 _FROZEN = -1
 """The label, in `BodyEmitter.labels`, of the block that throws FREEZE on."""
 PRIVATE = -2
 """A label that no branch of the guest means."""
+_FIRST_GROUP = -3
+"""The label of the block that leads to the code of the first group of sites; those of others are below."""
 
 
 def local_get(index: int) -> bytes:
@@ -207,6 +212,8 @@ class BodyEmitter:
         self.hints: list[tuple[int, bool]] = []
         """Where in `out` there is an `if` that is hardly ever, or nearly always, entered (`hints`)."""
         self.labels: list[int] = []
+        self._groups: list[SiteGroup] = []
+        self._used_groups: set[int] = set()
         self.remapping = False
         self.places: frozenset[int] = frozenset()
         """Offsets of the instructions before which the tick is noted."""
@@ -249,18 +256,31 @@ class BodyEmitter:
         self._close_body()
 
     def _open_body(self) -> None:
-        """In a function with try_tables, the blocks that a freeze leaves through and that `return` means."""
+        """In a function with try_tables or groups, the blocks that a freeze leaves through and that `return`
+        means."""
         self.labels = [0]
         if self.layout.watching is not None:
             self.layout.watching.begin(self)
         if self.plan.has_tries:
             self.labels = [_FROZEN, 0]
-            self.out += _BLOCK_VOID
+        groups = {group.number: group for group in self.plan.groups.values()}
+        self._groups = list(groups.values())
+        self.labels[:0] = [_FIRST_GROUP - group.number for group in self._groups]
+        if len(self.labels) > 1:
+            self.out += _BLOCK_VOID * (len(self.labels) - 1)
             self.out += b"\x02" + self.block_type(FuncType((), self.plan.function.type.results))
 
     def _close_body(self) -> None:
+        if self.plan.has_tries or self._groups:
+            self.out += END_BYTE + RETURN_BYTE
         if self.plan.has_tries:
-            self.out += END_BYTE + RETURN_BYTE + END_BYTE + throw(self.layout.freeze)
+            self.out += END_BYTE + throw(self.layout.freeze)
+        for group in reversed(self._groups):
+            self.out += END_BYTE
+            if group.number in self._used_groups:
+                self._freeze_group(group)
+            else:
+                self.out += _UNREACHABLE
         self.out += END_BYTE
 
     # --- ranges of instructions ------------------------------------------------------------------------
@@ -268,7 +288,7 @@ class BodyEmitter:
     def emit_range(self, start: int, stop: int) -> None:
         """Instructions `start` to before `stop`."""
         instructions = self.plan.instructions
-        structured = self.remapping or self.plan.has_tries
+        structured = self.remapping or self.plan.has_tries or bool(self._groups)
         places, watching = self.places, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
         mended = self.plan.nan.behind
@@ -298,6 +318,9 @@ class BodyEmitter:
         mending = self.plan.nan.behind.get(index)
         if mending is not None:
             local = self.temporary("nan", mending.type)
+            if mending.type is ValType.V128:  # a test of all lanes would cost more than it spares
+                self.out += local_set(local) + mending.code(local)
+                return
             self.out += local_set(local) + mending.test(local)
             self.hints.append((len(self.out), True))
             self.out += _IF_VOID + ELSE_BYTE + mending.code(local) + local_set(local)
@@ -448,13 +471,23 @@ class BodyEmitter:
             table = self.plan.module.tables[cast(int, instruction.immediates[1])]
             params += (ValType.I64 if table.type.is64 else ValType.I32,)
         whole = self.block_type(FuncType(params, type_.results))
-        self.out += b"\x02" + whole + b"\x02" + self.block_type(FuncType(params, ()))
+        group = self.plan.groups.get(site.number)
+        if group is not None:
+            leave = write_unsigned(self._enter_group(group, site))
+            self.out += b"\x1f" + whole + b"\x01\x00" + write_unsigned(self.layout.freeze) + leave
+            self.out += code + END_BYTE
+        else:
+            self._call_and_spill(site, whole, self.block_type(FuncType(params, ())), code)
+        if self.plan.keeps_count:
+            self.out += global_get(self.layout.count) + local_set(self.count)
+
+    def _call_and_spill(self, site: Site, whole: bytes, without_results: bytes, code: bytes) -> None:
+        """A call with code of its own that spills the frame. `whole` is its type, as that of a block."""
+        self.out += b"\x02" + whole + b"\x02" + without_results
         self.out += b"\x1f" + whole + b"\x01\x00" + write_unsigned(self.layout.freeze) + b"\x00"
         self.out += code + END_BYTE + branch(1) + END_BYTE
         self._freeze(site)
         self.out += END_BYTE
-        if self.plan.keeps_count:
-            self.out += global_get(self.layout.count) + local_set(self.count)
 
     def _callee(self, index: int, instruction: Instruction) -> bytes:
         if instruction.op is CALL:
@@ -468,6 +501,12 @@ class BodyEmitter:
         self.out += b"".join(local_set(slot) for slot in reversed(slots))
         self.out += b"".join(local_get(slot) for slot in slots)
 
+    def _enter_group(self, group: SiteGroup, site: Site) -> int:
+        """Say at which site of its group the frame is; the depth of the label of the group's code."""
+        self._used_groups.add(group.number)
+        self.out += i32_const(site.number) + local_set(self.temporary("site", ValType.I32))
+        return self._depth(_FIRST_GROUP - group.number)
+
     # --- freezing and thawing ---------------------------------------------------------------------
 
     def record_locals(self, site: Site) -> list[tuple[int, ValType]]:
@@ -478,15 +517,33 @@ class BodyEmitter:
 
     def _freeze(self, site: Site) -> None:
         """Spill this frame's record and throw FREEZE."""
+        group = self.plan.groups.get(site.number)
+        if group is not None:  # in the `if` of a tick, which has no place in `labels`
+            self.out += branch(self._enter_group(group, site) + 1)
+            return
+        header = b"\x42" + write_signed(site.function | site.number << 32)
+        mendings = self.plan.nan.of_record(site.index, site.locals, len(site.operands))
+        self._spill(header, self.record_locals(site), mendings)
+
+    def _freeze_group(self, group: SiteGroup) -> None:
+        """The same for the site of a group whose number is in a local."""
+        header = local_get(self.temporary("site", ValType.I32)) + b"\xad\x42\x20\x86"
+        header += b"\x42" + write_signed(self.plan.function.index) + b"\x84"
+        values = [
+            (self.slot(index, type_) if is_operand else index, type_)
+            for is_operand, index, type_ in group.values
+        ]
+        self._spill(header, values, group.mendings)
+
+    def _spill(
+        self, header: bytes, values: Sequence[tuple[int, ValType]], mendings: Sequence[Mending | None]
+    ) -> None:
+        """Spill a record of these locals, and throw FREEZE. `header` pushes the header of the record."""
         layout, out = self.layout, self.out
-        values = self.record_locals(site)
         places, size = abi.offsets(type_ for _, type_ in values)
         here = local_get(self.address)
-        header = site.function | site.number << 32
-        out += global_get(layout.spill) + local_tee(self.address)
-        out += b"\x42" + write_signed(header) + layout.store(ValType.I64, 0)
+        out += global_get(layout.spill) + local_tee(self.address) + header + layout.store(ValType.I64, 0)
         out += here + local_get(self.entry) + layout.store(ValType.I64, 8)
-        mendings = self.plan.nan.of_record(site.index, site.locals, len(site.operands))
         references = 0
         for (local, type_), place, mending in zip(values, places, mendings, strict=True):
             if type_.is_reference:

@@ -35,14 +35,11 @@ class Mending(NamedTuple):
     reading: int
 
     def test(self, local: int) -> bytes:
-        """() -> (i32): whether what is in `local` is right as it is, because it is no NaN."""
+        """() -> (i32): whether what is in `local` is right as it is, because it is no NaN. Scalars only."""
         twice = 2 * (b"\x20" + write_unsigned(local))
         if self.type is ValType.F32:
             return twice + b"\x60"  # ge: a single test of the processor's flags, unlike eq
-        if self.type is ValType.F64:
-            return twice + b"\x66"
-        all_true = b"\xa3\x01" if self._is_32 else b"\xc3\x01"
-        return twice + b"\xfd" + self._equal() + b"\xfd" + all_true
+        return twice + b"\x66"
 
     def code(self, local: int) -> bytes:
         """() -> (right value) of the value in `local`."""
@@ -54,10 +51,8 @@ class Mending(NamedTuple):
         if self.type is ValType.F64:
             bits = _NAN64 | _SIGN64 * (self.reading == NEGATED)
             return value + b"\x44" + bits.to_bytes(8, "little") + twice + b"\x61\x1b"
-        return value + b"\xfd\x0c" + self._lanes() + twice + b"\xfd" + self._equal() + b"\xfd\x52"
-
-    def _equal(self) -> bytes:
-        return b"\x41" if self._is_32 else b"\x47"
+        equal = b"\xfd\x41" if self._is_32 else b"\xfd\x47"
+        return value + b"\xfd\x0c" + self._lanes() + twice + equal + b"\xfd\x52"
 
     @property
     def _is_32(self) -> bool:
@@ -180,7 +175,7 @@ def _vector_rule(
     if name in _COMPARISONS:
         return Rule(loose)
     if name.startswith("convert"):
-        return Rule(results=RIGHT | canon | canon << 1)
+        return Rule(AS_IS, RIGHT | canon | canon << 1)
     carries = {
         "neg": (_then(keep, _NEGATE),),
         "abs": (_then(keep, _ABSOLUTE),),
