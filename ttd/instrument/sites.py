@@ -12,6 +12,7 @@ from typing import cast
 
 from ttd.instrument.liveness import Liveness
 from ttd.instrument.nan import NanPlan, nan_plan
+from ttd.instrument.readings import Mending
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC
 from ttd.wasm.typing import Control, Typing, type_function
@@ -51,6 +52,17 @@ class Site:
     """CALL: what the callee will push."""
 
 
+@dataclass(frozen=True, slots=True)
+class SiteGroup:
+    """Sites of a large function that share the code which spills their frames; it spills what any needs."""
+
+    number: int
+    values: tuple[tuple[bool, int, ValType], ...]
+    """What is spilled: (False, index, type) for a local, (True, height, type) for an operand."""
+    mendings: tuple[Mending | None, ...]
+    """How each value is made right by the NaN rule (`nan`)."""
+
+
 def callee_type(module: Module, instruction: Instruction) -> FuncType:
     """Type of what a call or call_indirect calls."""
     index = cast(int, instruction.immediates[0])
@@ -59,6 +71,9 @@ def callee_type(module: Module, instruction: Instruction) -> FuncType:
 
 class FunctionPlan:
     """A ticking function, analysed."""
+
+    share_from = 30_000
+    """How many values the sites of a function may spill together before they share the code that does."""
 
     def __init__(self, module: Module, function: Function, ticking: frozenset[int], always: int = 0) -> None:
         """`ticking` are the indices of all functions that tick; `always` locals to keep live."""
@@ -158,10 +173,81 @@ class FunctionPlan:
                 control = self.typing.controls[control.parent]
         return frozenset(found)
 
+    @cached_property
+    def groups(self) -> dict[int, SiteGroup]:
+        """The groups of a function that is too large for code of its own at each site, by number of the site.
+
+        Code that spills at each site takes room and time by sites times live values, which grows with the
+        square of the function. A group spills a little more at each site than is needed, so it is not
+        for functions of ordinary size.
+        """
+        if sum(len(site.locals) + len(site.operands) for site in self.sites) <= self.share_from:
+            return {}
+        gathering = _Gathering(self)
+        for site in self.sites[1:]:
+            gathering.add(site)
+        gathering.close()
+        return gathering.groups
+
+    def spilled(self, site: Site) -> tuple[tuple[ValType, ...], list[int] | None]:
+        """Types of the values in the record that a freeze at `site` spills; and, if that record is one of a
+        group, where in it the values of the site are."""
+        group = self.groups.get(site.number)
+        if group is None:
+            return self.record_types(site), None
+        places = {value: place for place, value in enumerate(group.values)}
+        picks = [places[value] for value in self.record_values(site)]
+        return tuple(type_ for _, _, type_ in group.values), picks
+
+    def record_values(self, site: Site) -> list[tuple[bool, int, ValType]]:
+        """What the record of a frame frozen at `site` consists of, as `SiteGroup.values`."""
+        types = self.function.local_types
+        values = [(False, index, types[index]) for index in site.locals]
+        return values + [(True, height, type_) for height, type_ in enumerate(site.operands)]
+
     def record_types(self, site: Site) -> tuple[ValType, ...]:
         """Types of the values in the record of a frame frozen at `site`: live locals, then operands."""
         types = self.function.local_types
         return tuple(types[i] for i in site.locals) + site.operands
+
+
+_GROUP_SIZE = 24
+"""Sites of a group at most: what changes from site to site costs the compiler sites times changes."""
+
+
+class _Gathering:
+    """Puts sites that follow each other, and need about the same, into groups."""
+
+    def __init__(self, plan: FunctionPlan) -> None:
+        self._plan = plan
+        self._sites: list[Site] = []
+        self._values: dict[tuple[bool, int, ValType], Mending | None] = {}
+        self._first = 0
+        self._closed = 0
+        self.groups: dict[int, SiteGroup] = {}
+
+    def add(self, site: Site) -> None:
+        """The next site. One whose operands are to be mended stays alone: others' may not be."""
+        mendings = self._plan.nan.of_record(site.index, site.locals, len(site.operands))
+        if any(mendings[len(site.locals) :]):
+            return
+        values = self._plan.record_values(site)
+        fresh = sum(value not in self._values for value in values)
+        if len(self._sites) == _GROUP_SIZE or len(self._values) + fresh > 2 * self._first + 64:
+            self.close()
+        if not self._sites:
+            self._first = len(values)
+        self._sites.append(site)
+        for value, mending in zip(values, mendings, strict=True):
+            self._values[value] = mending or self._values.get(value)
+
+    def close(self) -> None:
+        """Make a group of what was added since the last one."""
+        if self._sites:
+            group = SiteGroup(self._closed, tuple(self._values), tuple(self._values.values()))
+            self.groups.update((site.number, group) for site in self._sites)
+            self._closed += 1
+        self._sites, self._values = [], {}
 
 
 def _bits(mask: int) -> tuple[int, ...]:
