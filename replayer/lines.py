@@ -5,13 +5,14 @@ May import base, wasm, debuginfo.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from ttd.debuginfo.info import DebugInfo
 from ttd.wasm.model import ExternKind, Instruction, Module
 from ttd.wasm.opcodes import Immediates
-from ttd.wasm.typing import land
+from ttd.wasm.typing import Typing, land, type_function
 
 _INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
 
@@ -49,7 +50,29 @@ class Lines:
         if first is None:
             return frozenset()
         landed = (land(function, pc) for pc in {first, *(pc for pc in rows if pc > first)})
-        return frozenset(pc for pc in landed if pc is not None)
+        starts = {pc for pc in landed if pc is not None}
+        return frozenset(self._without_forerunners(index, starts))
+
+    def _without_forerunners(self, index: int, starts: set[int]) -> set[int]:
+        """`starts` without those that lead straight to another start of the same line.
+
+        The step of a ``for`` has a row of its own, from which the loop goes back to the row of its condition:
+        that is one arrival at the line. Dropping the place, not the arrival, keeps stops a matter of places.
+        """
+        places = {pc: self._line(pc) for pc in starts}
+        if len(set(places.values())) == len(starts):
+            return starts
+        typing = type_function(self._module, self._module.functions[index])
+        kept = set(starts)
+        for pc in sorted(starts, reverse=True)[:-1]:  # the first one is where breakpoints at the function are
+            following = _next_of(typing, pc, kept)
+            if following not in (None, pc) and places[following] == places[pc]:
+                kept.remove(pc)
+        return kept
+
+    def _line(self, pc: int) -> tuple[str, int] | None:
+        location = self._debug.location(pc)
+        return None if location is None else (location.path, location.line)
 
     # --- calls ---------------------------------------------------------------------------------------
 
@@ -57,9 +80,19 @@ class Lines:
         """(function, pc) of the first stops in what `functions` call, through functions without lines."""
         return self._stops_below(functions, through=lambda callee: not self.has(callee))
 
-    def all_first_stops(self, functions: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """(function, pc) of the first stops in everything that can be called from `functions`."""
-        return self._stops_below(functions, through=lambda callee: True)
+    def all_first_stops(
+        self, functions: Iterable[int], themselves: bool = False
+    ) -> Iterator[tuple[int, int]]:
+        """(function, pc) of the first stops in everything that can be called from `functions`.
+
+        With `themselves`, theirs too; those that are also called come twice.
+        """
+        roots = list(functions)
+        for function in roots if themselves else ():
+            first = self.first(function)
+            if first is not None:
+                yield function, first
+        yield from self._stops_below(roots, through=lambda callee: True)
 
     def _stops_below(
         self, functions: Iterable[int], through: Callable[[int], bool]
@@ -102,6 +135,32 @@ class Lines:
         found = {index for code in expressions for instruction in code for index in _functions(instruction)}
         exported = {export.index for export in module.exports if export.kind is ExternKind.FUNCTION}
         return frozenset(found | exported)
+
+
+_FORKS = frozenset({
+    "br_if", "br_table", "if", "else", "return", "return_call", "return_call_indirect", "throw", "throw_ref",
+    "unreachable", "br_on_null", "br_on_non_null", "return_call_ref",
+})  # fmt: skip
+"""What ends a way that has no fork in it. Reaching an `else` means leaving its `if`, which is rare enough."""
+
+
+def _next_of(typing: Typing, pc: int, places: set[int]) -> int | None:
+    """The first of `places` that execution comes to from `pc`, if there is one way only; else None."""
+    index = bisect_left(typing.instructions, pc, key=lambda instruction: instruction.offset)
+    for steps in range(len(typing.instructions)):
+        if index >= len(typing.instructions):
+            return None
+        instruction = typing.instructions[index]
+        if steps and instruction.offset in places:
+            return instruction.offset
+        name = instruction.op.mnemonic
+        if name in _FORKS:
+            return None
+        if name == "br":
+            (depth,) = instruction.immediates
+            index = typing.label(index, depth if isinstance(depth, int) else 0).target
+        index += 1
+    return None
 
 
 def _functions(instruction: Instruction) -> Iterator[int]:

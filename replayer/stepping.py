@@ -169,7 +169,8 @@ class Stepper:
     def _last_stop(self, here: Position) -> Position:
         """The last of U before `here`; the begin of the run if there is none. Moves the machine."""
         line, root = self._last_own_line(here)
-        entries = [CodeProbe(*stop) for stop in self._lines.all_first_stops(root)]
+        stops = self._lines.all_first_stops(root, themselves=line is None)
+        entries = [CodeProbe(*stop) for stop in dict.fromkeys(stops)]
         inner = self._last_hit(here, entries, just_after(line) if line is not None else self._session.begin)
         if inner is not None:
             self._timeline.seek(inner)

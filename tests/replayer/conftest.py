@@ -30,6 +30,9 @@ def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorde
             path = folder / f"{name.replace(':', '-')}.trace"
             if name.startswith("wat:"):
                 record_module(name.removeprefix("wat:"), path)
+            elif name == "library":
+                reactor = guest(name, "-O0", "-mexec-model=reactor")
+                record(RecordOptions(reactor, output=path, invoke=("scale", "5")))
             else:
                 wasi = WasiOptions(argv=(name,), stdin=StdinKind.NULL)
                 record(RecordOptions(guest(name), output=path, wasi=wasi))

@@ -523,6 +523,27 @@ def test_a_divergence_leaves_the_debugger_usable(recorded: Recorded, tmp_path: P
 # --- looking -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("motion", ["step", "next"])
+def test_the_last_line_of_a_called_export_is_a_step_before_the_end(
+    debug: Debug, guest: Guests, motion: str
+) -> None:
+    debugger = debug("library")
+    debugger.goto(ToEnd())
+    report = getattr(debugger, motion)(reverse=True)
+    assert report.where.function == "scale"
+    assert report.where.location is not None
+    assert report.where.location.line == guest.line("library", "scaled")
+
+
+def test_a_line_that_a_loop_comes_back_to_is_one_stop(debug: Debug, guest: Guests) -> None:
+    debugger = at(debug("library"), "scale")
+    head, body = guest.line("library", "list"), guest.line("library", "body")
+    lines = []
+    while debugger.frame_count and (where := debugger.next().where).location is not None:
+        lines.append(where.location.line)
+    assert lines == [head - 1, head, *[body, body + 1, head] * 3, guest.line("library", "scaled")]
+
+
 def test_frames_have_arguments_and_lines(debug: Debug, guest: Guests) -> None:
     debugger = debug("calls")
     debugger.break_("factorial")
