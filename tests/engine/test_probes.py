@@ -13,7 +13,7 @@ from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, text
 from tests.interpreter.rig import RuleHost, all_rests, machine, module_of
 from tests.interpreter.test_probes import HOSTED, Trail, as_set, every_probe, poking_host
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import CodeProbe, Goal, Hit, Invocation, Probe, Program, WatchProbe
+from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Invocation, Probe, Program, WatchProbe
 from ttd.engine.scout import Sighting
 from ttd.events import MemoryWrite
 from ttd.interpreter import Interpreter
@@ -113,6 +113,34 @@ def test_random_probes_in_random_programs(functions: list[Function], near: int, 
     check_all_stops(engine, trail, chosen)
     until = data.draw(st.integers(0, len(trail.rests) - 1))
     check_remembering(engine, trail, chosen, until, asking=data.draw(st.booleans()))
+
+
+@SLOW_IS_FINE
+@given(RANDOM_PROGRAMS, st.integers(1, 3), st.booleans(), st.data())
+def test_hits_do_not_depend_on_how_far_single_runs_go(
+    functions: list[Function], ticks: int, remember: bool, data: st.DataObject
+) -> None:
+    text = text_of(functions)
+    trail = Trail(module_of(text), all_rests(machine(text)))
+    if len(trail.rests) < 3:
+        return
+    candidates = [
+        probe for probe in every_probe(trail) if not (isinstance(probe, FrameProbe) and probe.on_exit)
+    ]
+    chosen = tuple(data.draw(st.lists(st.sampled_from(candidates), min_size=1, max_size=3, unique=True)))
+    exact, engine = machine(text), compiled(text)
+    for each in (exact, engine):
+        each.restore(trail.rests[0].snapshot)
+    while exact.position < trail.rests[-1].position:
+        until = Position(exact.position.tick + ticks)
+        goal = Goal(until=until, probes=chosen, remember=remember)
+        stops = exact.run(goal), engine.run(goal)
+        while stops[0].reason is StopReason.PROBE:
+            assert stops[0].hits == stops[1].hits
+            goal = replace(goal, after=stops[0].hits[0].position)
+            stops = exact.run(goal), engine.run(goal)
+        assert as_set(stops[0].hits) == as_set(stops[1].hits)
+        assert (stops[0].reason, stops[0].position) == (stops[1].reason, stops[1].position)
 
 
 # --- writes ----------------------------------------------------------------------------------------------

@@ -39,12 +39,13 @@ class Sighting:
     `ticks` are those that were noted, in order: the first ones, or (NEVER_FULL) the last; `overflowed` tells
     that there were more before. `at_limit`: the machine was frozen at the limit, and stands there.
     Otherwise it is nowhere: `is_full` if enough ticks were noted, else the run has ended, or used up the
-    native stack, behind tick `last`.
+    native stack, behind tick `last`. `to_limit`: there are no other ticks before the limit.
     """
 
     ticks: list[int]
     overflowed: bool
     at_limit: bool
+    to_limit: bool
     is_full: bool
     last: int
 
@@ -159,6 +160,7 @@ class Scout:
             ticks,
             count > abi.NOTES_KEPT,
             at_limit,
+            at_limit or native.limit + max(raw, default=-native.limit) >= limit,  # the limit itself was noted
             count >= self._most,
             native.tick,
         )

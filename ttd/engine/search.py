@@ -121,7 +121,7 @@ class Search:
                 if stop is not None:
                     return stop
                 continue
-            base = self._machine.base()
+            base, start = self._machine.base(), self._here
             seen = self._scout(limit, most)
             if seen.at_limit and not seen.ticks:
                 continue
@@ -129,8 +129,9 @@ class Search:
             stop = self._look_at(_to_the_end(seen))
             if stop is not None:
                 return stop
-            if seen.at_limit:
+            if seen.to_limit:
                 self._go(limit)
+            check(self._here > start, "a search goes round in circles")
             most = min(most * _GROWTH, abi.NOTES_KEPT)
 
     # --- last first ------------------------------------------------------------------------------------
