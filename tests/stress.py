@@ -1,8 +1,8 @@
 """``./dev stress``: the tests that take long.
 
-The core test suite on the compiled engine, frozen and thawed at every tick, and with a step of the interpreter
-at every tick; and generated programs until the time is up. A seed that fails is printed, and ``--seed`` tries
-it again.
+The core test suite on the compiled engine, frozen and thawed at every tick, and with a step of the
+interpreter at every tick; and generated programs until the time is up. A seed that fails is printed, and
+``--seed`` tries it again.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -11,9 +12,16 @@ from tests.interpreter.programs import PROGRAMS
 from tests.interpreter.rig import module_of
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import Goal, Invocation, Limits, Program
+from ttd.engine.validate import load_module
+from ttd.instrument.module import Instrumented
+from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import Memory, Snapshot
 from ttd.types import EndKind, ExceptionValue, Position, StopReason, TrapKind, Value
+from ttd.wasm.builder import Code, ModuleBuilder
+from ttd.wasm.model import ExternKind, FuncType, ValType
+
+I32 = ValType.I32
 
 CASES = {
     **PROGRAMS,
@@ -175,6 +183,62 @@ def test_a_run_in_one_go_ends_like_the_interpreter(name: str) -> None:
         assert [type(value) for value in recorded.results] == [type(value) for value in ending.results]
         plain = [value for value in ending.results if not isinstance(value, ExceptionValue)]
         assert [value for value in recorded.results if not isinstance(value, ExceptionValue)] == plain
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sites_may_share_the_code_that_spills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FunctionPlan, "share_from", 0)
+    test_states_are_those_of_the_interpreter_at_every_tick(name, 0)
+    test_a_run_in_one_go_ends_like_the_interpreter(name)
+
+
+def test_a_large_function_is_instrumented_in_proportion_to_its_size() -> None:
+    data = large_function(instructions=20_000, calls=2_000, locals_=5_000)
+    module = load_module(data)
+    instrumented = Instrumented(module)
+    plan = instrumented.plans[1]
+    assert len(plan.sites) > 2_000
+    assert sum(len(site.locals) for site in plan.sites) > FunctionPlan.share_from, "a test of large functions"
+    assert len(instrumented.encode()) < 6 * len(data)
+    program = Program(module, (Invocation(module.exports_by_name["main"].index),))
+    exact, engine = pair(program)
+    states = States(module)
+    for tick in (2, 150):
+        goal = Goal(until=Position(tick))
+        assert exact.run(goal) == engine.run(goal)
+        states.compare(Snapshot.capture(exact.state), Snapshot.capture(engine.state), f"at tick {tick}")
+    assert exact.run(Goal()).ending == engine.run(Goal()).ending
+
+
+def large_function(instructions: int, calls: int, locals_: int) -> bytes:
+    """A module whose function 1, ``main``, is large: loops, blocks, temporaries that are soon used again."""
+    rng, builder, code = random.Random(0), ModuleBuilder(), Code()
+    leaf = builder.declare(FuncType((I32,), (I32,)))
+    main = builder.declare(FuncType((), (I32,)))
+    builder.define(leaf, Code().block("loop").emit("end").emit("local.get", 0))
+    depth, written, called = 0, [0], 0
+    while len(code) < instructions:
+        recent = written[-200:]
+        if called * instructions < calls * len(code):
+            code.emit("local.get", rng.choice(recent)).emit("call", leaf)
+            called += 1
+        elif rng.random() < 0.05:
+            if depth < 4 and rng.random() < 0.5:
+                code.block(rng.choice(("block", "loop")))
+                depth += 1
+            elif depth:
+                code.emit("end")
+                depth -= 1
+            continue
+        else:
+            code.emit("local.get", rng.choice(recent)).emit("local.get", rng.choice(recent)).emit("i32.add")
+        written.append((written[-1] + 1) % locals_ if rng.random() < 0.8 else rng.choice(recent))
+        code.emit("local.set", written[-1])
+    for _ in range(depth):
+        code.emit("end")
+    builder.define(main, code.emit("local.get", 0), [I32] * locals_)
+    builder.export("main", ExternKind.FUNCTION, main)
+    return builder.encode()
 
 
 def test_an_exception_stays_the_same_object_while_it_is_somewhere() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.engine.agreement import check, check_seed
 from tests.engine.generator import generate
 from ttd.engine.validate import load_module
+from ttd.instrument.sites import FunctionPlan
 from ttd.wasm.opcodes import OPCODES
 
 SEEDS = range(40)
@@ -21,6 +22,13 @@ SEEDS = range(40)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_all_ways_of_running_a_program_agree(seed: int) -> None:
+    check_seed(seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 115))
+def test_programs_agree_where_sites_share_their_code(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large functions do."""
+    monkeypatch.setattr(FunctionPlan, "share_from", 0)
     check_seed(seed)
 
 

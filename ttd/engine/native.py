@@ -49,7 +49,15 @@ GatesMaker = Callable[[Mapping[int, wasmtime.Func]], Gates]
 HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
 
-def new_engine() -> wasmtime.Engine:
+STACK = 512 << 10
+"""Bytes of native stack for instrumented code in a replay, which can always begin a new one: Wasmtime's own."""
+
+RECORDING_STACK = 4 << 20
+"""The same in a recording. Frames of instrumented code are larger than the program's own would be, and a
+program that recurses deep must not fail for being recorded."""
+
+
+def new_engine(stack: int = STACK) -> wasmtime.Engine:
     """The Wasmtime engine for instrumented programs. The NaN rule is not its business: the code keeps it."""
     config = wasmtime.Config()
     config.wasm_exceptions = True
@@ -61,6 +69,7 @@ def new_engine() -> wasmtime.Engine:
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
     config.memory_may_move = False
+    config.max_wasm_stack = stack
     ffi.wasmtime_config_wasm_branch_hinting_set(config.ptr(), True)  # wasmtime-py has no name for it yet
     return wasmtime.Engine(config)
 
@@ -357,13 +366,14 @@ class Native:
             header, raw_entry = struct.unpack_from("<Qq", data, offset)
             plan = self.instrumented.plans[header & 0xFFFFFFFF]
             site = plan.sites[header >> 32]
-            types = plan.record_types(site)
+            types, picks = plan.spilled(site)
             _, size = abi.offsets(types)
-            spilled.append((site, raw_entry, types, offset))
+            spilled.append((site, raw_entry, types, picks, offset))
             offset += size
         frames, used = [], 0
-        for site, raw_entry, types, offset in spilled:
+        for site, raw_entry, types, picks, offset in spilled:
             values = self._values(data, offset, types, used)
+            values = values if picks is None else [values[place] for place in picks]
             used += sum(type_.is_reference for type_ in types)
             frames.append(self._frame(site, raw_entry, values))
         check(used == references, "reference tables out of step with the spill area")

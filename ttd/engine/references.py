@@ -223,4 +223,4 @@ class References:
 
 def _raise(error: object) -> None:
     if error:
-        raise wasmtime.WasmtimeError._from_ptr(error)
+        raise wasmtime.WasmtimeError._from_ptr(cast("ctypes._Pointer[bindings.wasmtime_error]", error))

@@ -57,7 +57,8 @@ SHADOW_PAGES = 1024
 """64 MiB, of which only what is touched costs anything. A frame's record is not larger than a few times its
 native frame, and the native stack is much smaller than this."""
 
-REFERENCE_TABLE_SIZE = 1 << 16
+REFERENCE_TABLE_SIZE = 1 << 20
+"""Enough for a native stack of 4 MiB that holds nothing else, at 4 bytes each. What is not touched costs nothing."""
 
 
 DROPPED_BASE = SPILL_BASE - (1 << 18)

@@ -48,6 +48,7 @@ from typing import Protocol, cast
 
 from ttd.errors import InternalError
 from ttd.instrument import abi
+from ttd.instrument.readings import Mending
 from ttd.instrument.sites import (
     CALL,
     CALL_INDIRECT,
@@ -60,7 +61,6 @@ from ttd.instrument.sites import (
     SiteKind,
     callee_type,
 )
-from ttd.instrument.readings import Mending
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
