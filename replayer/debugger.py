@@ -16,9 +16,9 @@ from types import TracebackType
 
 from ttd.debuginfo import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
-from ttd.errors import TtdError, UsageError
+from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
-from ttd.expr import TypedValue, lvalue_range, parse
+from ttd.expr import Expression, StateContext, TypedValue, check_names, lvalue_range, parse
 from ttd.replayer.breakpoints import Armed, Here, Resolver, Table, parse_condition, parse_range
 from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
@@ -44,6 +44,7 @@ from ttd.replayer.views import (
     BreakpointKind,
     DisassemblyLine,
     FrameView,
+    Place,
     Progress,
     SourceView,
     StopKind,
@@ -52,6 +53,7 @@ from ttd.replayer.views import (
     WasmValue,
     Where,
 )
+from ttd.state import Frame
 from ttd.store.trace import Trace
 from ttd.types import Ending, Location, Position
 from ttd.wasm.model import Module
@@ -280,10 +282,12 @@ class Debugger:
     ) -> Breakpoint:
         """Set a breakpoint at ``function``, ``file:line``, ``line``, ``*address`` or (None) here.
 
-        Raises UsageError if there is no such place, ExpressionError if the condition does not parse.
+        Raises UsageError if there is no such place, ExpressionError if the condition does not parse, or names
+        what is not at any of the places, as far as there is debug information.
         """
         places, note = self._resolver.resolve(spec, self._here())
         parsed = parse_condition(condition)
+        self._check_condition(parsed, places)
         return self._table.add(
             lambda number: Armed(
                 Breakpoint(
@@ -362,6 +366,7 @@ class Debugger:
 
     def condition(self, number: int, condition: str | None) -> Breakpoint:
         """Set or (None) remove the condition of a breakpoint. Raises UsageError, ExpressionError."""
+        self._check_condition(parse_condition(condition), self._table.get(number).view.places)
         return self._table.condition(number, condition)
 
     # --- frames and data -----------------------------------------------------------------------------
@@ -424,7 +429,7 @@ class Debugger:
 
         None where there is no line information or the file is neither in the trace nor on disk.
         """
-        location = self._location(spec) if spec is not None else self.where().location
+        location = self._location(spec) if spec is not None else self._focus()
         if location is None:
             return None
         return self._listings.around(location, around, self._current_line())
@@ -566,8 +571,40 @@ class Debugger:
 
     def _here(self) -> Here:
         """What a breakpoint's place is relative to: the selected frame."""
+        location = self._focus()
+        return Here(self.where().pc, location.path if location is not None else None)
+
+    def _focus(self) -> Location | None:
+        """The source line that interests the user: that of the selected frame, but at the begin that of main.
+
+        For at the begin it is the C library's start-up code that is about to run.
+        """
         where = self.where()
-        return Here(where.pc, where.location.path if where.location is not None else None)
+        if self.position == self.begin and where.level == 0:
+            called = self._session.program.invocations[-1].function
+            for function in [*self.debug.find_functions("main"), called]:
+                pc = self.debug.breakpoint_pc(function)
+                location = self.debug.location(pc) if pc is not None else None
+                if location is not None:
+                    return location
+        return where.location
+
+    def _check_condition(self, condition: Expression | None, places: Sequence[Place]) -> None:
+        """Raise ExpressionError if `condition` has a name that is unknown at all of `places`."""
+        if condition is None:
+            return
+        state, problem = self._session.state, None
+        for place in places:
+            if place.location is None:
+                return
+            frame = Frame(place.function, place.pc, [], [], state.position)
+            try:
+                check_names(condition, StateContext(replace(state, frames=[frame]), self.debug))
+                return
+            except ExpressionError as error:
+                problem = error
+        if problem is not None:
+            raise problem
 
     def _watched(self, expression: str) -> Armed:
         """A watchpoint without a number on what `expression` names now."""

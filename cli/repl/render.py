@@ -5,6 +5,7 @@ May import `ttd.replayer.views` (types only), base, and the session's parts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,8 @@ def _introduce(report: StopReport, message: str) -> str:
     """What comes before the frame: ``Breakpoint 1, `` stands on its line, longer messages above it."""
     from ttd.replayer.views import StopKind
 
-    short = report.reason in (StopKind.BREAKPOINT, StopKind.CATCHPOINT) and "\n" not in message
+    said = re.sub(r"^(Error in testing condition .*\n)+", "", message)
+    short = report.reason in (StopKind.BREAKPOINT, StopKind.CATCHPOINT) and "\n" not in said
     return f"{message}{', ' if short else chr(10)}" if message else ""
 
 

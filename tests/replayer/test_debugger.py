@@ -336,11 +336,22 @@ def test_disabled_breakpoints_do_not_stop(debug: Debug) -> None:
 
 def test_a_condition_that_cannot_be_told_stops_and_says_why(debug: Debug) -> None:
     debugger = debug("calls")
-    debugger.break_("leaf", condition="nothing_like_it > 3")
+    debugger.break_("leaf", condition="*(int *)0xffffffff > 3")
     report = debugger.continue_()
     assert report.reason is StopKind.BREAKPOINT
     assert "Error in testing condition of breakpoint 1" in report.message
-    assert "nothing_like_it" in report.message
+    assert "0xffffffff" in report.message
+
+
+def test_a_condition_on_what_is_not_there_is_refused(debug: Debug) -> None:
+    debugger = debug("calls")
+    with pytest.raises(ExpressionError, match="no symbol 'nothing_like_it' in the current context"):
+        debugger.break_("leaf", condition="nothing_like_it > 3")
+    assert not debugger.breakpoints
+    number = debugger.break_("factorial", condition="n == 3").number
+    with pytest.raises(ExpressionError, match="no symbol 'm'"):
+        debugger.condition(number, "n > 3 || (unsigned)m")
+    assert debugger.breakpoints[0].condition == "n == 3"
 
 
 def test_the_condition_of_a_watch_sees_the_new_value(debug: Debug) -> None:
@@ -400,6 +411,22 @@ def test_a_line_without_code_slides_to_the_next_and_says_so(debug: Debug, guest:
     assert made.places[0].location is not None
     assert made.places[0].location.line > line - 2
     assert f"line {line - 2} has no code" in made.note
+
+
+@pytest.mark.parametrize(("name", "marker"), [("loops", "cell"), ("library", "scaled")])
+def test_at_the_begin_the_file_is_that_of_main_or_of_the_export(
+    debug: Debug, guest: Guests, name: str, marker: str
+) -> None:
+    debugger = debug(name)
+    line = guest.line(name, marker)
+    (place,) = debugger.break_(str(line)).places
+    assert place.location is not None and place.location.line == line
+    assert place.location.path.endswith(f"{name}.c")
+    view = debugger.source()
+    assert view is not None and view.path.endswith(f"{name}.c")
+    debugger.continue_()
+    after = debugger.source()
+    assert after is not None and line in [each.number for each in after.lines if each.is_current]
 
 
 def test_breaking_without_a_place_means_here(debug: Debug) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, TypeAlias, TypeVar
 
+from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.scopes import Variable
 from ttd.debuginfo.types import ArrayType, BaseType, EnumType, FunctionType, PointerType, Type, VoidType
 from ttd.errors import ExpressionError
@@ -45,6 +46,22 @@ from ttd.wasm.model import ValType
 
 N = TypeVar("N", int, float)
 
+
+class Callee(NamedTuple):
+    """A function as the meaning of a name."""
+
+    function: int
+
+
+Meaning: TypeAlias = "Variable | Callee | tuple[int, Type]"
+"""What a name stands for: a variable, a function, an enumeration constant with its type."""
+
+Meanings: TypeAlias = "dict[tuple[str, int | None], Meaning | None]"
+"""By name and pc."""
+
+MOST_MEANINGS = 4096
+"""How many of them are remembered for an expression."""
+
 MAX_ELEMENTS = 1 << 24
 """Elements that ``@`` may ask for."""
 
@@ -69,8 +86,10 @@ _INTEGER_ONLY: dict[str, Callable[[int, int], int]] = {
 class Evaluator:
     """Evaluates trees in one context. Memory is read late, so ``sizeof *p`` reads nothing at p."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, meanings: Meanings | None = None) -> None:
+        """`meanings` remembers what names mean, for evaluations with the same debug information."""
         self._context = context
+        self._meanings = {} if meanings is None else meanings
         self._debug = context.debug
         self._size = context.debug.address_size
 
@@ -91,46 +110,53 @@ class Evaluator:
     def _local(self, name: str) -> Variable | None:
         return next((variable for variable in reversed(self._visible()) if variable.name == name), None)
 
+    def check(self, node: Name) -> Meaning:
+        """What a name means; raises ExpressionError if nothing."""
+        meaning = self.meaning(node.name)
+        if meaning is None:
+            raise ExpressionError(self._unknown(node.name.removeprefix("::")), node.column)
+        return meaning
+
     def _name(self, node: Name) -> TypedValue:
+        meaning = self.check(node)
+        if isinstance(meaning, Variable):
+            return TypedValue.of_variable(meaning, self._context)
+        if isinstance(meaning, Callee):
+            type_ = self._debug.function_type(meaning.function) or FunctionType(number_type("int"), None)
+            return TypedValue(type_, self._context, function=meaning.function)
+        value, type_ = meaning
+        return self._immediate(type_, value)
+
+    def meaning(self, name: str) -> Meaning | None:
+        """What `name` means at this place in the program, whatever the values there."""
+        key = name, self._pc
+        if key not in self._meanings:
+            if len(self._meanings) >= MOST_MEANINGS:
+                self._meanings.clear()
+            self._meanings[key] = self._find_meaning(name.removeprefix("::"))
+        return self._meanings[key]
+
+    def _find_meaning(self, name: str) -> Meaning | None:
         # C's order, but that a function's symbol comes before the names of other units: those of one program
         # can hardly clash, and looking through all units takes time.
-        name = node.name.removeprefix("::")
-        for found in (self._local(name), self._debug.find_global(name, self._pc, near_only=True)):
-            if found is not None:
-                return TypedValue.of_variable(found, self._context)
-        value = (
-            self._enumerator(name, near_only=True)
-            or self._function(self._debug.functions_by_symbol(name))
-            or self._global(name)
-            or self._enumerator(name, near_only=False)
+        return (
+            self._local(name)
+            or self._debug.find_global(name, self._pc, near_only=True)
+            or self._debug.enumerator(name, self._pc, True)
+            or _first(self._debug.functions_by_symbol(name))
+            or self._debug.find_global(name, self._pc)
+            or self._debug.enumerator(name, self._pc, False)
             or self._static_of_function(name)
-            or self._function(self._debug.find_functions(name))
+            or _first(self._debug.find_functions(name))
         )
-        if value is None:
-            raise ExpressionError(self._unknown(name), node.column)
-        return value
 
-    def _enumerator(self, name: str, near_only: bool) -> TypedValue | None:
-        constant = self._debug.enumerator(name, self._pc, near_only)
-        return self._immediate(constant[1], constant[0]) if constant is not None else None
-
-    def _global(self, name: str) -> TypedValue | None:
-        variable = self._debug.find_global(name, self._pc)
-        return TypedValue.of_variable(variable, self._context) if variable is not None else None
-
-    def _function(self, candidates: Sequence[int]) -> TypedValue | None:
-        if not candidates:
-            return None
-        type_ = self._debug.function_type(candidates[0]) or FunctionType(number_type("int"), None)
-        return TypedValue(type_, self._context, function=candidates[0])
-
-    def _static_of_function(self, name: str) -> TypedValue | None:
+    def _static_of_function(self, name: str) -> Variable | None:
         """``function::variable``: a static variable of a function, wherever the program stands."""
         function, _, variable_name = name.rpartition("::")
         for index in self._debug.find_functions(function) if function else ():
             for variable in self._debug.all_variables(index):
                 if variable.name == variable_name and variable.is_global:
-                    return TypedValue.of_variable(variable, self._context)
+                    return variable
         return None
 
     def _unknown(self, name: str) -> str:
@@ -443,6 +469,10 @@ def _target(value: TypedValue) -> Type | None:
     return stripped.element if isinstance(stripped, ArrayType) else None
 
 
+def _first(functions: Sequence[int]) -> Callee | None:
+    return Callee(functions[0]) if functions else None
+
+
 def _quotient(a: int, b: int) -> int:
     """Division that rounds toward zero, as C's does."""
     return abs(a) // abs(b) if (a < 0) == (b < 0) else -(abs(a) // abs(b))
@@ -469,10 +499,18 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         self._trees: dict[frozenset[str], Node] = {}
+        self._debug: DebugInfo | None = None
+        self._meanings: Meanings = {}
         self._trees[frozenset()], self._doubtful = parse_tree(text)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
+
+    def evaluator(self, context: Context) -> Evaluator:
+        """An evaluator that remembers what the names of this expression mean."""
+        if self._debug is not context.debug:
+            self._debug, self._meanings = context.debug, {}
+        return Evaluator(context, self._meanings)
 
     def tree(self, evaluator: Evaluator) -> Node:
         """The tree, given which names are types where `evaluator` stands (see `parser`)."""
@@ -506,8 +544,26 @@ def evaluate(expression: Expression | str, context: Context) -> TypedValue:
     """Evaluate an expression in a context; raises ExpressionError."""
     if isinstance(expression, str):
         expression = parse(expression)
-    evaluator = Evaluator(context)
+    evaluator = expression.evaluator(context)
     return evaluator.evaluate(expression.tree(evaluator))
+
+
+def check_names(expression: Expression, context: Context) -> None:
+    """Raise ExpressionError for a name that means nothing at the context's place. Reads no values."""
+    evaluator = expression.evaluator(context)
+    for name in _names(expression.tree(evaluator)):
+        evaluator.check(name)
+
+
+def _names(node: Node) -> Iterator[Name]:
+    """All names in a tree that stand for themselves, not for members or types."""
+    if isinstance(node, Name):
+        yield node
+        return
+    for part in fields(node):
+        value = getattr(node, part.name)
+        if type(value) in _HANDLERS:
+            yield from _names(value)
 
 
 def lvalue_range(expression: Expression | str, context: Context) -> Watchable:
