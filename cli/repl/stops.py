@@ -42,7 +42,8 @@ def watch(session: Session, call: Call) -> None:
     It stops before the instruction that writes, and shows the value before and after,
     in both directions of time. With -w writes of the same value stop too. EXPRESSION
     may also be *ADDRESS or ADDRESS, LENGTH. A local variable is watched as long as its
-    frame lives.
+    frame lives. CONDITION is about the values that the write makes, as in gdb, though
+    the stop is before it: 'watch n if n > 9' stops where n is about to exceed 9.
     """
     text, condition = split_condition(call.arguments)
     options, text = _options(text)
