@@ -4,11 +4,9 @@ shadow memory.
 Nobody else spells these names or offsets.
 
     shadow memory
-        0 .. SPILL_BASE         the thaw area: the record of the one frame that is about to be thawed;
-        when its
-                                continuation has returned, its results (`result_offsets`)
-        SPILL_BASE ..           the spill area: records of frozen frames, innermost first, one behind the
-        other
+        0 .. SPILL_BASE     the thaw area: the record of the one frame that is about to be thawed; when
+                            its continuation has returned, its results
+        SPILL_BASE ..       the spill area: records of frozen frames, innermost first
 
     record of a frame           offset 0   i64  function index | site number << 32
                                 offset 8   i64  raw entry: `count` just after the entry tick
