@@ -286,3 +286,17 @@ def test_conditions_are_asked_about_every_hit_in_order() -> None:
     stop = engine.run(Goal(probes=(watch,), accept=accept, remember=True))
     assert asked == [60_000, 120_000, 180_000]
     assert stop.hits[0].new == (120_000).to_bytes(4, "little")
+
+
+def test_a_breakpoint_at_the_entry_that_a_run_ends_at_is_found_by_the_next_run() -> None:
+    exact, engine = machine(LONG), compiled(LONG)
+    entry = CodeProbe(2, module_of(LONG).functions[2].code.rests[0])
+    for engine_ in (exact, engine):
+        found: list[Position] = []
+        while len(found) < 4:
+            here = engine_.position
+            after = found[-1] if found and found[-1] == here else None
+            stop = engine_.run(Goal(until=Position(here.tick + 1), probes=(entry,), after=after))
+            assert stop.position >= here
+            found += [hit.position for hit in stop.hits]
+        assert found == [Position(tick) for tick in (3, 5, 7, 9)]
