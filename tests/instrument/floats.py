@@ -6,6 +6,7 @@ that it is made with: of `random.Random(seed)`, or of those that hypothesis draw
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 
@@ -348,13 +349,17 @@ def every_use() -> bytes:
     The results go to memory, 16 bytes for each.
     """
     code, address = Code(), 64
+    shapes = {F32: ("f32",), F64: ("f64",), V128: ("f32x4", "f64x2")}
     for op in NUMERIC:
         params = op.params or ()
         for place, type_ in enumerate(params):
-            for shape in {F32: ("f32",), F64: ("f64",), V128: ("f32x4", "f64x2")}.get(type_, ()):
+            for shape, then in itertools.product(shapes.get(type_, ()), ("", "neg", "abs", "ceil")):
                 code.emit("i32.const", address)
                 for other, parameter in enumerate(params):
-                    computed_nan(code, parameter, shape) if other == place else loaded(code, parameter)
+                    if other == place:
+                        computed_nan(code, parameter, shape, then)
+                    else:
+                        loaded(code, parameter)
                 code.emit(op, *((1,) if op.immediates is Immediates.LANE else ()))
                 code.access(_STORES[(op.results or ())[0]])
                 address += 16
@@ -371,11 +376,13 @@ def loaded(code: Code, type_: ValType) -> None:
     code.emit("i32.const", 16).access(_LOADS[type_])
 
 
-def computed_nan(code: Code, type_: ValType, shape: str) -> None:
-    """0 / 0, which is another NaN than the canonical one on the processors that have a mind of their own."""
+def computed_nan(code: Code, type_: ValType, shape: str, then: str) -> None:
+    """0 / 0, which on some processors is another NaN than the canonical one; `then` one more operation."""
     for _ in range(2):
         code.emit("i32.const", 0).access(_LOADS[type_])
     code.emit(f"{shape}.div")
+    if then:
+        code.emit(f"{shape}.{then}")
 
 
 def one_operation(op: Opcode, operands: Sequence[int], lane: int = 0) -> bytes:

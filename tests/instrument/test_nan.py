@@ -105,6 +105,14 @@ def test_frames_are_right_wherever_they_are_frozen(choose: random.Random, every:
     assert_same_states(program(choose), every)
 
 
+def test_functions_too_large_to_be_analysed_are_right_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ttd.instrument.nan.LARGEST", -1)
+    for seed in range(20):
+        assert_same_result(program(random.Random(seed)))
+        assert_same_states(program(random.Random(seed)), 3)
+    assert mended(SUM) == ["f64.mul", "f64.add"]
+
+
 def test_the_programs_would_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards the tests above against programs that never show a NaN."""
     monkeypatch.setattr("ttd.instrument.nan.makes_nans", lambda instructions: False)

@@ -116,6 +116,22 @@ NOTHING = NanPlan()
 """The plan of a function without floating-point arithmetic."""
 
 
+LARGEST = 300_000
+"""Float locals times constructs and sites (which is what the analysis costs, in microseconds) up to which a
+function is analysed."""
+
+
+def _eager_plan(typing: Typing) -> NanPlan:
+    """The plan that mends each value where it is computed: for functions too large for anything better."""
+    plan = NanPlan()
+    for index, instruction in enumerate(typing.instructions):
+        if instruction.op in PRODUCERS and typing.is_reachable(index):
+            (type_,) = instruction.op.results or ()
+            readings = RULES[instruction.op].results & MENDABLE
+            plan.behind[index] = Mending(type_, readings & -readings)
+    return plan
+
+
 def makes_nans(instructions: Sequence[Instruction]) -> bool:
     """Whether there is anything in a function that the NaN rule is about."""
     return any(instruction.op in PRODUCERS for instruction in instructions)
@@ -125,6 +141,9 @@ def nan_plan(module: Module, typing: Typing, sites: Mapping[int, Sequence[int]])
     """Analyse a function. `sites` gives the locals to be spilled by index of the call or loop."""
     if not makes_nans(typing.instructions):
         return NOTHING
+    floats = sum(type_ in FLOATS for type_ in typing.function.local_types)
+    if floats * (len(typing.controls) + len(sites)) > LARGEST:
+        return _eager_plan(typing)
     return _Analysis(module, typing, sites).run()
 
 
