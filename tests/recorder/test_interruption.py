@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT, Guests
+from ttd.engine.validate import load_module
 from ttd.replayer.session import ENGINES
 from ttd.replayer.verify import verify
 from ttd.store.trace import Trace
@@ -155,4 +156,24 @@ def test_a_killed_recording_opens_up_to_what_was_committed(guest: Guests, tmp_pa
         assert trace.ending.kind is EndKind.CUT_OFF
         assert trace.event_count > 0
         assert trace.ending.position.tick > 100
+        replay(trace)
+
+
+def test_calls_before_one_that_takes_long_are_committed_meanwhile(guest: Guests, tmp_path: Path) -> None:
+    """They wait in the buffer of the native gates, and the guest's thread does not come by for them."""
+    path = tmp_path / "run.trace"
+    with recording(guest("wasi_block"), path, "sleep", engine="compiled") as process:
+        deadline = time.monotonic() + DEADLINE
+        names: list[str] = []
+        while "fd_write" not in names and time.monotonic() < deadline:
+            with Trace.open(path) as trace:
+                module = load_module(trace.module)
+                imports = [module.functions[event.function].imported for event in trace.events()]
+            names = [item.name for item in imports if item is not None]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=DEADLINE)
+    assert names[-1] == "fd_write"  # that said "ready"; the sleep has not come back
+    with Trace.open(path) as trace:
+        assert trace.ending.kind is EndKind.CUT_OFF
         replay(trace)
