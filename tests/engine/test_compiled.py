@@ -257,6 +257,22 @@ def test_an_exception_stays_the_same_object_while_it_is_somewhere() -> None:
         assert engine.state.frames[0].locals[0] is first
 
 
+def test_exceptions_that_nobody_has_any_more_are_let_go() -> None:
+    program = program_of("""
+      (tag $e (param i32)) (global $g (mut exnref) (ref.null exn))
+      (func (export "main") (local i32)
+        (loop $again
+          (block $h (result i32 exnref) (try_table (catch_ref $e $h) (throw $e (local.get 0))) unreachable)
+          (global.set $g) (local.set 0 (i32.add (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get 0) (i32.const 800)))))""")
+    engine = compiled(program)
+    for tick in range(2, 800):
+        engine.run(Goal(until=Position(tick)))
+    exception = engine.state.globals[0]
+    assert isinstance(exception, ExceptionValue) and exception.payload == (796,)
+    assert engine._native.references.known_exceptions < 300
+
+
 def test_host_functions_take_and_give_all_types() -> None:
     program = program_of("""
       (import "h" "f" (func $f (param f32 f64 v128 i32 i64 externref funcref)

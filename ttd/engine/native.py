@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import cast
 
 import wasmtime
@@ -39,6 +40,9 @@ _FAR = 1 << 62
 _WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValType.V128: 16}
 """Bytes of a value in a record; it may take more room there."""
 
+_MANY_EXCEPTIONS = 256
+"""Exceptions that have crossed, above which those that the program has let go of are let go of too."""
+
 _NO_PLACES: frozenset[int] = frozenset()
 
 _NO_FUNCTIONS: Mapping[str, wasmtime.Func] = {}
@@ -50,7 +54,7 @@ HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
 
 STACK = 512 << 10
-"""Bytes of native stack for instrumented code in a replay, which can always begin a new one: Wasmtime's own."""
+"""Bytes of native stack for instrumented code in a replay, which can always begin a new one."""
 
 RECORDING_STACK = 4 << 20
 """The same in a recording. Frames of instrumented code are larger than the program's own would be, and a
@@ -69,6 +73,7 @@ def new_engine(stack: int = STACK) -> wasmtime.Engine:
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
     config.memory_may_move = False
+    ffi.wasmtime_config_async_stack_size_set(config.ptr(), 2 * stack)  # not used, but has to be larger
     config.max_wasm_stack = stack
     ffi.wasmtime_config_wasm_branch_hinting_set(config.ptr(), True)  # wasmtime-py has no name for it yet
     return wasmtime.Engine(config)
@@ -492,6 +497,9 @@ class Native:
 
     def load(self, state: State) -> None:
         """Make globals, tables and dropped segments those of `state`; memories are shared."""
+        if self.references.known_exceptions > _MANY_EXCEPTIONS:
+            frames = (value for frame in state.frames for value in (*frame.locals, *frame.operands))
+            self.references.forget_all_but(chain(state.globals, *state.tables, frames))
         types = [type_ for _, type_ in self._globals]
         self._put(0, [state.globals[index] for index, _ in self._globals], types, 0)
         cast(wasmtime.Func, self._exports[abi.LOAD])(self._store)

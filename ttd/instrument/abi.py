@@ -56,7 +56,7 @@ SHADOW_PAGES = 1024
 native frame, and the native stack is much smaller than this."""
 
 REFERENCE_TABLE_SIZE = 1 << 20
-"""Enough for a native stack of 4 MiB that holds nothing else, at 4 bytes each. What is not touched costs nothing."""
+"""Enough for a native stack of 4 MiB that holds nothing else, at 4 bytes each. Only what is touched costs."""
 
 
 DROPPED_BASE = SPILL_BASE - (1 << 18)
