@@ -19,7 +19,7 @@ from ttd.debuginfo.info import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
 from ttd.errors import ExpressionError
 from ttd.events import HostCall
-from ttd.expr import StateContext, evaluate
+from ttd.expr import Condition, Expression
 from ttd.replayer.breakpoints import Armed, Table, condition_error
 from ttd.replayer.hostcalls import called_import
 from ttd.replayer.session import Session
@@ -80,6 +80,7 @@ class Hunt:
         self._debug = debug
         self._decided: dict[tuple[int, Position], bool] = {}
         self._errors: dict[int, str] = {}
+        self._conditions: dict[Expression, Condition] = {}
 
     @property
     def _active(self) -> list[Armed]:
@@ -200,10 +201,16 @@ class Hunt:
         if armed.condition is None:
             return True
         try:
-            return evaluate(armed.condition, StateContext(self._session.known, self._debug)).is_true()
+            return self._condition(armed.condition).holds(self._session.top)
         except ExpressionError as error:
             self._errors[armed.number] = condition_error(armed, error)
             return True
+
+    def _condition(self, expression: Expression) -> Condition:
+        """The condition, with what is known about it from its last hit."""
+        if expression not in self._conditions:
+            self._conditions[expression] = Condition(expression, self._debug)
+        return self._conditions[expression]
 
     def _decide(self, number: int, position: Position) -> bool:
         """Whether the hit of a breakpoint at `position` is to stop; counts it the first time."""

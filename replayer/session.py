@@ -135,6 +135,16 @@ class Positioned(Protocol):
         ...
 
 
+@runtime_checkable
+class Topped(Protocol):
+    """What an engine may offer besides: the state with the innermost frame only."""
+
+    @property
+    def top(self) -> State:
+        """As `Engine.state`, without the callers."""
+        ...
+
+
 class Session:
     """An engine that replays `trace`, from its begin on. `close` frees it."""
 
@@ -148,6 +158,7 @@ class Session:
         exact = factory is interpreter and engine_of(trace) is interpreter
         self._dead = None if exact else DeadLocals(self.program.module, always_live(self.program.module))
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
+        self._topped = self.engine if isinstance(self.engine, Topped) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
         self._slice = FIRST_SLICE
@@ -176,6 +187,16 @@ class Session:
     def known(self) -> State:
         """As `state`, for showing to the user: a cleared local is None, whatever its type."""
         return self._view(to_none=True)
+
+    @property
+    def top(self) -> State:
+        """As `known`, but only the innermost frame need be there: cheap, also at every hit of a run."""
+        if self._topped is None:
+            return self.known
+        state = self._topped.top
+        if self._dead is not None:
+            self._dead.clear(state.frames, to_none=True)
+        return state
 
     def _view(self, to_none: bool) -> State:
         """The state with dead locals cleared. Made once for each rest: a stack may be deep."""

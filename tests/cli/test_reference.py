@@ -87,7 +87,7 @@ def test_examples_of_the_prompt_run(command: Command, recorded: Callable[[str], 
                 session.execute(line)
 
 
-PREPARATION = ("break leaf", "break factorial", "continue", "continue", "continue", "display n", "up")
+PREPARATION = ("break factorial", "break leaf", "continue", "continue", "continue", "display n", "up")
 """What is typed before each example: some breakpoints hit, the caller selected."""
 
 

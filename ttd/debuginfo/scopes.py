@@ -62,6 +62,19 @@ class Variable:
             return address if isinstance(address, int) else None
         return None
 
+    def frame_offset(self, pc: int) -> tuple[int, int] | None:
+        """(local, offset) if at `pc` it lies `offset` bytes from where a WebAssembly local points."""
+        operations = self.program.at(pc) or ()
+        base = self.frame_base.at(pc) if self.frame_base is not None else None
+        if len(operations) != 1 or operations[0][0] != "fbreg" or not base or len(base) > 2:
+            return None
+        if base[0][0] != "WASM_location" or base[1:] not in ((), (("stack_value", ()),)):
+            return None
+        (offset, *_), (kind, local, *_) = operations[0][1], base[0][1]
+        if kind != 0 or not isinstance(local, int) or not isinstance(offset, int):
+            return None
+        return local, offset
+
     def locate(self, machine: Machine) -> Place:
         """Where it is now, in the machine's selected frame. Never raises: `Unavailable` says why not."""
         return locate(self.program, self.frame_base, machine, self.address_size)

@@ -91,7 +91,7 @@ class Evaluator:
         self._context = context
         self._meanings = {} if meanings is None else meanings
         self._debug = context.debug
-        self._size = context.debug.address_size
+        self._size = self.address_size = context.debug.address_size
 
     # --- names ---
 
@@ -283,7 +283,11 @@ class Evaluator:
 
     def _arithmetic(self, operand: TypedValue, node: Unary | Binary) -> BaseType:
         """The type in which `operand` takes part in arithmetic."""
-        stripped = operand.type.strip()
+        return self.arithmetic_type(operand.type, node)
+
+    def arithmetic_type(self, type_: Type, node: Unary | Binary) -> BaseType:
+        """The type in which a `type_` takes part in arithmetic; raises ExpressionError if in none."""
+        stripped = type_.strip()
         if isinstance(stripped, EnumType):
             size = {8: "long long", 4: "int"}.get(stripped.byte_size, "int")
             return number_type(size if stripped.is_signed or stripped.byte_size < 4 else f"unsigned {size}")
@@ -291,9 +295,7 @@ class Evaluator:
             return number_type("unsigned long", self._size)
         if isinstance(stripped, BaseType) and (stripped.is_integer or stripped.is_float):
             return stripped
-        raise ExpressionError(
-            f"{node.operator} does not apply to a value of type {operand.type}", node.column
-        )
+        raise ExpressionError(f"{node.operator} does not apply to a value of type {type_}", node.column)
 
     def _binary(self, node: Binary) -> TypedValue:
         left = self.evaluate(node.left)

@@ -134,10 +134,18 @@ class Interpreter:
     @property
     def state(self) -> State:
         """The state now. Memories, tables, globals and the sets of dropped segments are live."""
+        return self._state(self._frames)
+
+    @property
+    def top(self) -> State:
+        """As `state`, but with the innermost frame only: what conditions are asked about."""
+        return self._state(self._frames[-1:])
+
+    def _state(self, stack: Sequence[Activation]) -> State:
         instance = self._instance
         return State(
             position=self.position,
-            frames=[self._frame(activation) for activation in self._frames],
+            frames=[self._frame(activation) for activation in stack],
             globals=instance.globals,
             tables=instance.tables,
             memories=cast("list[Memory]", instance.memories),
