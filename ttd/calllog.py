@@ -128,6 +128,7 @@ class Calls(Sequence[HostCall]):
     def __init__(self, log: CallLog, first: int) -> None:
         self.log = log
         self._first = first
+        self._asked = False
 
     @cached_property
     def _places(self) -> tuple[array[int], array[int]]:
@@ -154,9 +155,25 @@ class Calls(Sequence[HostCall]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         at = range(len(self))[index]
+        if not self._asked:  # Often that is all: a slice of a replay begins here.
+            self._asked = True
+            return self._walk_to(at)
         starts, ticks = self._places
         record = self.log.data[starts[at] : starts[at + 1]]
         return decode_call(record, self._first + at, ticks[at])
+
+    def _walk_to(self, index: int) -> HostCall:
+        """One call, without finding the places of all."""
+        data, tick, at = self.log.data, self.log.tick, 0
+        try:
+            size, ticks = PIECE.unpack_from(data, at)
+            for _ in range(index):
+                at += size
+                size, ticks = PIECE.unpack_from(data, at)
+                tick += ticks
+        except struct.error:
+            raise DamagedTrace(f"event {self._first + index} is malformed: it is not there") from None
+        return decode_call(data[at : at + size], self._first + index, tick)
 
     def __iter__(self) -> Iterator[HostCall]:
         return map(self.__getitem__, range(len(self)))
