@@ -26,7 +26,7 @@ import wasmtime
 
 from ttd.engine.cache import user_cache
 from ttd.engine.gates import Gates, NoGates, make_gates
-from ttd.engine.native import Compiled, Native, new_engine
+from ttd.engine.native import RECORDING_STACK, STACK, Compiled, Native, new_engine
 from ttd.engine.protocol import (
     EndOfLog,
     Goal,
@@ -88,7 +88,7 @@ class CompiledEngine:
         self._host = host
         self.near = near
         self._replaying = replaying
-        engine = store.engine if store is not None else new_engine()
+        engine = store.engine if store is not None else new_engine(STACK if replaying else RECORDING_STACK)
         self._compiled = Compiled(engine, Instrumented(program.module, always_live), user_cache())
         self._store = store or self._new_store()
         self._exact = Interpreter(program, host, imports)
@@ -126,7 +126,8 @@ class CompiledEngine:
         def gates(callbacks: Mapping[int, wasmtime.Func]) -> Gates:
             if build is not None and build.instrumented.watching:  # Python must see what is written to memory
                 return NoGates()
-            return make_gates(self._host, self._program.module, self._store, memories, callbacks)
+            module = self._program.module
+            return make_gates(self._host, module, self._store, memories, callbacks, compiled.gates)
 
         return Native(compiled, self._store, memories, exact.state.globals, self._call_host, gates)
 
@@ -145,6 +146,11 @@ class CompiledEngine:
     def state(self) -> State:
         """The state now, as the interpreter has it."""
         return self._exact.state
+
+    @property
+    def top(self) -> State:
+        """As `state`, with the innermost frame only."""
+        return self._exact.top
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make the state equal to `snapshot`."""
