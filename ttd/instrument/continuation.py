@@ -44,7 +44,7 @@ _GO_TYPE = FuncType((), (ValType.I32,))
 
 
 def continuation(instrumented: Instrumented, site: Site, places: frozenset[int] = frozenset()) -> bytes:
-    """The module that thaws a frame frozen at `site`, and notes the tick before the instructions at `places`."""
+    """The module that thaws a frame frozen at `site`; it notes the tick before instructions at `places`."""
     return _Continuation(instrumented).thaw(site, places)
 
 
