@@ -285,7 +285,7 @@ class Debugger:
         Raises UsageError if there is no such place, ExpressionError if the condition does not parse, or names
         what is not at any of the places, as far as there is debug information.
         """
-        places, note = self._resolver.resolve(spec, self._here())
+        places, note = self._resolve(spec)
         parsed = parse_condition(condition)
         self._check_condition(parsed, places)
         return self._table.add(
@@ -416,6 +416,13 @@ class Debugger:
         """Evaluate in the selected frame. Raises ExpressionError."""
         return self._inspector.evaluate(expression)
 
+    def code_address(self, expression: str) -> int:
+        """The byte offset in the module of a function that `expression` names, or of a number.
+
+        Raises ExpressionError.
+        """
+        return self._inspector.code_address(expression)
+
     def print_(self, expression: str, fmt: str | None = None) -> str:
         """The value of an expression as gdb prints it; `fmt` one of gdb's letters (x d u o t c a f s)."""
         return self._inspector.print(expression, fmt)
@@ -544,7 +551,7 @@ class Debugger:
     def _to_place(self, spec: str, reverse: bool, anywhere: bool) -> StopReport:
         """Run to a place, or until the selected frame is left."""
         frame = self._inspector.frame()
-        places, _ = self._resolver.resolve(spec, self._here())
+        places, _ = self._resolve(spec)
         probes: list[Probe] = []
         for place in places:
             if anywhere or place.function != frame.function:
@@ -568,6 +575,16 @@ class Debugger:
             return ""
         self._table.ignore(number, count - 1)
         return f"Will ignore next {count - 1} crossings of breakpoint {number}.  Continuing."
+
+    def _resolve(self, spec: str | None) -> tuple[list[Place], str]:
+        """The places of `spec` and a note; ``*expression`` may be any that means code. Raises UsageError."""
+        text = (spec or "").strip()
+        if text.startswith("*"):
+            try:
+                text = f"*{self._inspector.code_address(text[1:]):#x}"
+            except ExpressionError as error:
+                raise UsageError(f"not an address: {text[1:].strip()!r} ({error})") from None
+        return self._resolver.resolve(text, self._here())
 
     def _here(self) -> Here:
         """What a breakpoint's place is relative to: the selected frame."""
@@ -645,9 +662,10 @@ class Debugger:
         return frozenset(found)
 
     def _function(self, name: str) -> int:
-        """The index of the first function called `name`, or at ``*address``. Raises UsageError."""
-        if name.strip().startswith("*"):
-            return self._resolver.resolve(name, self._here())[0][0].function
+        """The index of the first function called `name`, or at an address. Raises UsageError."""
+        if re.match(r"\s*(\*|0[xX]|\d)", name):
+            name = f"*{name.strip().removeprefix('*')}"
+            return self._resolve(name)[0][0].function
         found = self.debug.find_functions(name.strip())
         if not found:
             raise UsageError(f"function {name.strip()!r} is not defined; `info functions` lists them")
@@ -663,7 +681,7 @@ class Debugger:
             if path is None:
                 raise UsageError(f"no source file here: write file:{match[2]}")
             return Location(self._listings.find_file(path), int(match[2]))
-        places, _ = self._resolver.resolve(spec, self._here())
+        places, _ = self._resolve(spec)
         return places[0].location
 
     def _is_alive(self, entry: Position) -> bool:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 
 from ttd.debuginfo import DebugInfo, Variable
+from ttd.debuginfo.types import FunctionType, PointerType
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
     StateContext,
@@ -142,6 +143,24 @@ class Inspector:
     def evaluate(self, expression: str) -> TypedValue:
         """The value of an expression. Raises ExpressionError."""
         return evaluate(parse(expression), self.context)
+
+    def code_address(self, expression: str) -> int:
+        """The byte offset in the module that an expression means: a function's code, or a number.
+
+        Raises ExpressionError.
+        """
+        value = self.evaluate(expression)
+        function, type_ = value.function, value.type.strip()
+        if isinstance(type_, PointerType) and isinstance(type_.target.strip(), FunctionType):
+            table, index = value.context.function_table, value.as_int()
+            entry = table[index] if index < len(table) else None
+            function = entry if isinstance(entry, int) else None
+        if function is None:
+            return value.as_int()
+        body = self._module.functions[function].body
+        if body is None:
+            raise ExpressionError(f"{expression} is imported and has no code here")
+        return body.start
 
     def print(self, expression: str, fmt: str | None) -> str:
         """The value of an expression as text. Raises ExpressionError, also where it lies in no memory."""

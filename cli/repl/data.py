@@ -59,7 +59,10 @@ def examine(session: Session, call: Call) -> None:
     """
     layout = Layout.parse(call.modifier, session.examined.layout if session.examined else None)
     if call.arguments:
-        address = _address(session.debugger.evaluate(call.arguments))
+        if layout.format == "i":
+            address = session.debugger.code_address(call.arguments)
+        else:
+            address = _address(session.debugger.evaluate(call.arguments))
     elif session.examined is not None:
         address = session.examined.next_address
     else:

@@ -27,6 +27,7 @@ from ttd.replayer.views import BreakpointKind, Progress, StopKind
 from ttd.state import State
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position
+from ttd.wasm.typing import land
 
 Debug = Callable[[str], Debugger]
 
@@ -393,6 +394,21 @@ def test_a_watch_sees_what_host_calls_write(debug: Debug) -> None:
     report = debugger.continue_()
     assert report.where.position == written.position
     assert report.breakpoints == (1, 2) and report.call == written
+
+
+@pytest.mark.parametrize("spec", ["*factorial", "* &factorial"])
+def test_a_function_is_an_address_of_code(debug: Debug, spec: str) -> None:
+    debugger = debug("calls")
+    (function,) = debugger.debug.find_functions("factorial")
+    body = debugger.module.functions[function].body
+    assert body is not None
+    (place,) = debugger.break_(spec).places
+    assert (place.function, place.pc) == (function, land(debugger.module.functions[function], body.start))
+    assert debugger.code_address("factorial") == debugger.code_address("&factorial") == body.start
+    assert debugger.print_("&factorial") == f"{body.start:#x} <factorial>"
+    lines = debugger.disassemble("factorial")
+    for address in (hex(body.start), f"*{lines[3].pc}", str(lines[-2].pc)):
+        assert debugger.disassemble(address) == lines
 
 
 @pytest.mark.parametrize(

@@ -275,11 +275,21 @@ class Evaluator:
         if operand.bit_size is not None:
             raise ExpressionError("a bit field has no address", node.column)
         if isinstance(operand.type.strip(), FunctionType) and operand.function is not None:
-            return self._immediate(PointerType(operand.type, self._size), operand.table_index())
+            return self._function_pointer(operand, operand.function)
         if operand.address is None:
             reason = operand.unavailable or "it is not in memory"
             raise ExpressionError(f"the operand of & has no address: {reason}", node.column)
         return self._immediate(PointerType(operand.type, self._size), operand.address)
+
+    def _function_pointer(self, operand: TypedValue, function: int) -> TypedValue:
+        """The value of a pointer to a function; where the program can have none, the place of its code."""
+        try:
+            return self._immediate(PointerType(operand.type, self._size), operand.table_index())
+        except ExpressionError:
+            body = self._debug.module.functions[function].body
+            if body is None:
+                raise
+            return self._immediate(CODE_OFFSET, body.start)
 
     def _arithmetic(self, operand: TypedValue, node: Unary | Binary) -> BaseType:
         """The type in which `operand` takes part in arithmetic."""
