@@ -352,7 +352,7 @@ class Interpreter:
 
     @property
     def exits_here(self) -> tuple[FrameProbe, ...]:
-        """The exits of frames at the very position that the last run was to reach: it has not reported them."""
+        """Exits of frames at the very position that the last run was to reach, which it has not told."""
         return self._watcher.pending_exits
 
     def _guarded(self, action: Callable[[], Stop]) -> Stop:
