@@ -13,7 +13,7 @@ from tests.debuginfo.program import Stopped
 from tests.support import Guests
 from ttd.debuginfo import DebugInfo
 from ttd.errors import ExpressionError
-from ttd.expr import StateContext, TypedValue, evaluate, lvalue_range, parse, parse_type
+from ttd.expr import StateContext, TypedValue, describe_type, evaluate, lvalue_range, parse, parse_type
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +250,32 @@ def test_bytes_are_read_as_their_type_says(inner: Stopped, data: bytes) -> None:
         type_ = parse_type(name, inner.context())
         value = TypedValue.of_bytes(type_, data, inner.context())
         assert value.as_int() == int.from_bytes(data, "little", signed=signed)
+
+
+@pytest.fixture(scope="module")
+def method(guest: Guests) -> Iterator[Stopped]:
+    stopped = Stopped(guest, "methods", "area", "-O0", "-x", "c++", "-fno-exceptions", "-fno-rtti")
+    yield stopped
+    stopped.engine.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("side", "3"),
+        ("::side", "99"),
+        ("id", "7"),
+        ("result", "9"),
+        ("ok == true", "1"),
+        ("false", "false"),
+        ("this != nullptr", "1"),
+        ("nullptr", "(void *) 0x0"),
+    ],
+)
+def test_a_method_has_the_members_of_its_object(method: Stopped, text: str, shown: str) -> None:
+    assert method.show(text) == shown
+
+
+def test_a_class_is_written_out_with_its_bases(method: Stopped) -> None:
+    text = describe_type(parse_type("Square", method.context()))
+    assert text == "struct Square : Shape {\n    double side;\n    bool ok;\n}"

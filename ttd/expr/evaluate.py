@@ -13,7 +13,16 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.scopes import Variable
-from ttd.debuginfo.types import ArrayType, BaseType, EnumType, FunctionType, PointerType, Type, VoidType
+from ttd.debuginfo.types import (
+    AggregateType,
+    ArrayType,
+    BaseType,
+    EnumType,
+    FunctionType,
+    PointerType,
+    Type,
+    VoidType,
+)
 from ttd.errors import ExpressionError
 from ttd.expr.arithmetic import (
     CODE_OFFSET,
@@ -53,8 +62,15 @@ class Callee(NamedTuple):
     function: int
 
 
-Meaning: TypeAlias = "Variable | Callee | tuple[int, Type]"
-"""What a name stands for: a variable, a function, an enumeration constant with its type."""
+class OfThis(NamedTuple):
+    """A member of the object that a C++ method was called on, as the meaning of its bare name."""
+
+    this: Variable
+    member: str
+
+
+Meaning: TypeAlias = "Variable | Callee | OfThis | tuple[int, Type]"
+"""What a name stands for: a variable, a function, a member of ``*this``, a constant with its type."""
 
 Meanings: TypeAlias = "dict[tuple[str, int | None], Meaning | None]"
 """By name and pc."""
@@ -124,6 +140,9 @@ class Evaluator:
         if isinstance(meaning, Callee):
             type_ = self._debug.function_type(meaning.function) or FunctionType(number_type("int"), None)
             return TypedValue(type_, self._context, function=meaning.function)
+        if isinstance(meaning, OfThis):
+            this = TypedValue.of_variable(meaning.this, self._context)
+            return this.dereference().member(meaning.member).referenced()
         value, type_ = meaning
         return self._immediate(type_, value)
 
@@ -133,22 +152,39 @@ class Evaluator:
         if key not in self._meanings:
             if len(self._meanings) >= MOST_MEANINGS:
                 self._meanings.clear()
-            self._meanings[key] = self._find_meaning(name.removeprefix("::"))
+            inside = None if name.startswith("::") else self._local(name) or self._member_of_this(name)
+            self._meanings[key] = inside or self._find_meaning(name.removeprefix("::"))
         return self._meanings[key]
 
     def _find_meaning(self, name: str) -> Meaning | None:
+        """What `name` means outside of functions and classes."""
         # C's order, but that a function's symbol comes before the names of other units: those of one program
         # can hardly clash, and looking through all units takes time.
         return (
-            self._local(name)
-            or self._debug.find_global(name, self._pc, near_only=True)
+            self._debug.find_global(name, self._pc, near_only=True)
             or self._debug.enumerator(name, self._pc, True)
             or _first(self._debug.functions_by_symbol(name))
             or self._debug.find_global(name, self._pc)
             or self._debug.enumerator(name, self._pc, False)
             or self._static_of_function(name)
             or _first(self._debug.find_functions(name))
+            or self._constant(name)
         )
+
+    def _member_of_this(self, name: str) -> OfThis | None:
+        this = self._local("this")
+        type_ = this.type.strip() if this is not None else None
+        if this is None or not isinstance(type_, PointerType):
+            return None
+        owner = self._debug.complete_type(type_.target.strip())
+        has_it = isinstance(owner, AggregateType) and owner.find(name) is not None
+        return OfThis(this, name) if has_it else None
+
+    def _constant(self, name: str) -> tuple[int, Type] | None:
+        """C++'s own constants, which C has since its version of 2023."""
+        if name in ("true", "false"):
+            return int(name == "true"), number_type("_Bool")
+        return (0, PointerType(VoidType(), self._size)) if name == "nullptr" else None
 
     def _static_of_function(self, name: str) -> Variable | None:
         """``function::variable``: a static variable of a function, wherever the program stands."""

@@ -438,9 +438,16 @@ def _unwrapped(type_: Type) -> tuple[Type, _Wrap]:
     return current, _Wrap(" " + suffix if suffix else "")
 
 
+def _class_name(type_: Type) -> str:
+    """The name of a base class, without its ``struct``."""
+    stripped = type_.strip()
+    return stripped.tag if isinstance(stripped, AggregateType) and stripped.tag else type_.name
+
+
 def _written_out(type_: AggregateType) -> str:
-    lines = [f"{type_.kind.value} {type_.tag}".rstrip() + " {"]
-    for member in type_.members[:1000]:
+    bases = ", ".join(_class_name(member.type) for member in type_.members if member.is_base)
+    lines = [f"{type_.kind.value} {type_.tag}".rstrip() + (f" : {bases} {{" if bases else " {")]
+    for member in [member for member in type_.members if not member.is_base][:1000]:
         name = member.name
         bits = f" : {member.bit_size}" if member.bit_size is not None else ""
         inner = member.type.strip()
