@@ -208,6 +208,10 @@ class Resolver:
 
     def _in_function(self, name: str) -> list[Place]:
         indices = self._debug.find_functions(name)
+        if not indices and self._debug.is_inlined(name):
+            raise UsageError(
+                f"{name} is inlined everywhere and has no code of its own; break at one of its lines"
+            )
         if not indices:
             raise UsageError(f"function {name!r} is not defined; `info functions` lists them")
         found = [(index, self._debug.breakpoint_pc(index)) for index in indices]

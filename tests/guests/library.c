@@ -17,8 +17,10 @@ __attribute__((export_name("scale"))) int scale(int factor) {
     return count; /* @scaled */
 }
 
+static inline __attribute__((always_inline)) int doubled(int n) { return n + n; }
+
 __attribute__((export_name("add"))) int add(int a, int b) {
     int sum = a; /* @add */
-    sum += b;
+    sum += doubled(b) - b;
     return sum; /* @added */
 }

@@ -14,7 +14,7 @@ from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
 from ttd.debuginfo.typereader import TypeReader
 from ttd.debuginfo.types import AggregateType, Type
-from ttd.debuginfo.units import Entry, Unit, Units
+from ttd.debuginfo.units import Entry, Unit, Units, text_of
 from ttd.types import Location
 from ttd.wasm.model import Module
 from ttd.wasm.typing import land
@@ -241,6 +241,18 @@ class DebugInfo:
         if not found and self._may_occur(name.rpartition("::")[2]):
             found = self._by_source_name.get(name, ())
         return list(found)
+
+    def is_inlined(self, name: str) -> bool:
+        """Whether there is a function called `name` that compilers have put into its callers."""
+        if not self._may_occur(name):
+            return False
+        return any(
+            entry.tag == "DW_TAG_subprogram"
+            and "DW_AT_inline" in entry.die.attributes
+            and name in (text_of(entry.die, "DW_AT_name"), text_of(entry.die, "DW_AT_linkage_name"))
+            for unit in self._all_units
+            for entry in unit.index.entries.values()
+        )
 
     def functions_by_symbol(self, name: str) -> list[int]:
         """As `find_functions`, by the name section alone (and ``main``): quick in programs of any size."""
