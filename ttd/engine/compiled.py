@@ -26,7 +26,7 @@ import wasmtime
 
 from ttd.engine.cache import user_cache
 from ttd.engine.gates import Gates, NoGates, make_gates
-from ttd.engine.native import RECORDING_STACK, STACK, Compiled, Native, new_engine
+from ttd.engine.native import Compiled, Native, new_engine
 from ttd.engine.protocol import (
     EndOfLog,
     Goal,
@@ -88,7 +88,7 @@ class CompiledEngine:
         self._host = host
         self.near = near
         self._replaying = replaying
-        engine = store.engine if store is not None else new_engine(STACK if replaying else RECORDING_STACK)
+        engine = store.engine if store is not None else new_engine()
         self._compiled = Compiled(engine, Instrumented(program.module, always_live), user_cache())
         self._store = store or self._new_store()
         self._exact = Interpreter(program, host, imports)

@@ -53,15 +53,7 @@ GatesMaker = Callable[[Mapping[int, wasmtime.Func]], Gates]
 HostCallback = Callable[[int, tuple[Value, ...], Position], tuple[Value, ...]]
 
 
-STACK = 512 << 10
-"""Bytes of native stack for instrumented code in a replay, which can always begin a new one."""
-
-RECORDING_STACK = 4 << 20
-"""The same in a recording. Frames of instrumented code are larger than the program's own would be, and a
-program that recurses deep must not fail for being recorded."""
-
-
-def new_engine(stack: int = STACK) -> wasmtime.Engine:
+def new_engine() -> wasmtime.Engine:
     """The Wasmtime engine for instrumented programs. The NaN rule is not its business: the code keeps it."""
     config = wasmtime.Config()
     config.wasm_exceptions = True
@@ -73,8 +65,6 @@ def new_engine(stack: int = STACK) -> wasmtime.Engine:
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
     config.memory_may_move = False
-    ffi.wasmtime_config_async_stack_size_set(config.ptr(), 2 * stack)  # not used, but has to be larger
-    config.max_wasm_stack = stack
     ffi.wasmtime_config_wasm_branch_hinting_set(config.ptr(), True)  # wasmtime-py has no name for it yet
     return wasmtime.Engine(config)
 
