@@ -76,7 +76,7 @@ def command(
     Examples:
       ttd record hello.wasm
       ttd record -o run.trace hello.wasm --verbose input.txt
-      ttd record --dir .::/work --env LANG=C --stdin null files.wasm /work/new
+      ttd record --dir .::/data --env LANG=C --stdin null files.wasm /data/new
       ttd record --invoke gcd numbers.wasm 12 18
     """
     from ttd.recorder.options import RecordOptions

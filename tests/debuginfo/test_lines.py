@@ -246,7 +246,7 @@ def test_unknown_opcodes_are_skipped() -> None:
 
 
 def test_paths_are_joined_and_cleaned() -> None:
-    assert full_path("/work", "src/../lib", "./a.c") == "/work/lib/a.c"
-    assert full_path("/work", "/abs", "a.c") == "/abs/a.c"
-    assert full_path("/work", "C:\\src", "a.c") == "C:\\src/a.c"
+    assert full_path("/home", "src/../lib", "./a.c") == "/home/lib/a.c"
+    assert full_path("/home", "/abs", "a.c") == "/abs/a.c"
+    assert full_path("/home", "C:\\src", "a.c") == "C:\\src/a.c"
     assert full_path("", "", "") == ""
