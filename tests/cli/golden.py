@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+\d\d:\d\d)?"), "<TIME>"),
-    (re.compile(r" *\b\d+(\.\d)? (KiB|MiB)"), " <SIZE>"),
+    (re.compile(r" *(\b\d+(\.\d)? (KiB|MiB)|\bSIZE\b)"), " <SIZE>"),
     (re.compile(r"(?m)^snapshots +\d+"), "snapshots <COUNT>"),
     (re.compile(r'"(size|module_size)": \d+'), r'"\1": <SIZE>'),
     (re.compile(r"\bttd (\d+\.\d+\.\d+\S*)|(?<=\"ttd_version\": \")[\d.]+"), "<VERSION>"),
