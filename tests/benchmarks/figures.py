@@ -17,7 +17,7 @@ from statistics import median
 
 from tests.benchmarks.measure import Command, Costs, Failed, by_turns, geometric_mean, percentile, run
 from tests.benchmarks.packages import Unavailable
-from tests.benchmarks.programs import CLOCK, DATABASE, KERNELS, REAL, Program
+from tests.benchmarks.programs import CLOCK, DATABASE, KERNELS, REAL, Program, scratch_directories
 
 BREAKPOINT = "wcrtomb"
 """A function that every guest contains, because printf refers to it, and none calls."""
@@ -122,9 +122,7 @@ class Bench:
         trace = self._trace(program, level)
         disk = self.scratch / "disk"
         disk.mkdir(exist_ok=True)
-        directories = [
-            word for entry in program.directories for word in ("--dir", entry.format(scratch=disk))
-        ]
+        directories = [word for entry in scratch_directories(program, disk) for word in ("--dir", entry)]
         words = [*directories, str(module), *program.command_line(level, self.work * work)]
 
         def clean() -> None:

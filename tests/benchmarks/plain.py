@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,13 +20,38 @@ import wasmtime
 from tests.support import CACHE
 
 
-def _compiled(engine: wasmtime.Engine, program: Path) -> wasmtime.Module:
+def compiled(engine: wasmtime.Engine, program: Path) -> wasmtime.Module:
+    """The program, compiled now or earlier."""
     data = program.read_bytes()
     kept = CACHE / "benchmarks" / f"{hashlib.sha256(data).hexdigest()[:16]}-{version('wasmtime')}.cwasm"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(wasmtime.Module(engine, data).serialize())
+        unfinished = kept.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(wasmtime.Module(engine, data).serialize())
+        unfinished.replace(kept)
     return wasmtime.Module.deserialize_file(engine, str(kept))
+
+
+def instantiate(
+    engine: wasmtime.Engine, module: wasmtime.Module, arguments: Sequence[str], directories: Sequence[str]
+) -> tuple[wasmtime.Store, wasmtime.Func]:
+    """An instance with Wasmtime's WASI: its store, and its _start. `directories` are HOST::GUEST."""
+    wasi = wasmtime.WasiConfig()
+    wasi.argv = list(arguments)
+    wasi.inherit_stdin()
+    wasi.inherit_stdout()
+    wasi.inherit_stderr()
+    for entry in directories:
+        host, _, guest = entry.partition("::")
+        wasi.preopen_dir(host, guest or host)
+    store = wasmtime.Store(engine)
+    store.set_wasi(wasi)
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    start = linker.instantiate(store, module).exports(store)["_start"]
+    if not isinstance(start, wasmtime.Func):
+        sys.exit("the program has no _start")
+    return store, start
 
 
 def main() -> int:
@@ -35,22 +62,8 @@ def main() -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     engine = wasmtime.Engine()
-    wasi = wasmtime.WasiConfig()
-    wasi.argv = [options.program.name, *options.arguments]
-    wasi.inherit_stdin()
-    wasi.inherit_stdout()
-    wasi.inherit_stderr()
-    for entry in options.dir:
-        host, _, guest = entry.partition("::")
-        wasi.preopen_dir(host, guest or host)
-    store = wasmtime.Store(engine)
-    store.set_wasi(wasi)
-    linker = wasmtime.Linker(engine)
-    linker.define_wasi()
-    instance = linker.instantiate(store, _compiled(engine, options.program))
-    start = instance.exports(store)["_start"]
-    if not isinstance(start, wasmtime.Func):
-        parser.error("the program has no _start")
+    arguments = [options.program.name, *options.arguments]
+    store, start = instantiate(engine, compiled(engine, options.program), arguments, options.dir)
     try:
         start(store)
     except wasmtime.ExitTrap as exit_:

@@ -167,3 +167,9 @@ DATABASE = Program(
     real=True,
 )
 CLOCK = Program("clock", _kernel("clock"), _both(12_000, 12_000))
+ALL = (*KERNELS, *REAL, DATABASE, CLOCK)
+
+
+def scratch_directories(program: Program, scratch: Path) -> list[str]:
+    """What the program may use, as ``HOST::GUEST``, if it is given the empty folder `scratch`."""
+    return [entry.format(scratch=scratch) for entry in program.directories]

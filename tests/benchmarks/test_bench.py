@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import report
+from tests.benchmarks import code, report
 from tests.benchmarks.figures import Bench, Figure, Measured
 from tests.benchmarks.measure import Command, Cost, Costs, Failed, by_turns, geometric_mean, percentile, run
 from tests.benchmarks.programs import CLOCK, KERNELS, REAL, Program
@@ -86,6 +86,13 @@ def test_what_cannot_be_measured_is_a_problem_and_not_a_number(tmp_path: Path) -
     program = Program("broken", broken, {"-O2": 1})  # type: ignore[arg-type]
     assert bench.guest(program, "-O2", ("record",)) is None
     assert bench.problems == ["broken -O2: broken does not compile"]
+
+
+def test_code_is_measured_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    assert code.main(["tight", "--level=-O2", "--runs", "1", "--work", str(SMALL)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["tight", "geometric"]
+    assert all(float(line.split()[-1]) > 0 for line in lines)
 
 
 def test_the_table_says_what_holds_and_what_does_not() -> None:
