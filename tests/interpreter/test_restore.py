@@ -10,7 +10,7 @@ import pytest
 from tests.interpreter.programs import PROGRAMS
 from tests.interpreter.rig import all_rests, machine, rest_of
 from ttd.engine.protocol import Goal
-from ttd.errors import DamagedTrace
+from ttd.errors import DamagedTrace, InternalError
 from ttd.state import Frame, MemoryImage, Snapshot
 from ttd.types import ExceptionValue, Position, Value
 
@@ -120,3 +120,26 @@ def test_a_snapshot_that_does_not_fit_the_module_is_refused_and_changes_nothing(
     assert rest_of(engine).digest == here.digest
     ending = engine.run(Goal()).ending
     assert ending is not None and ending.results == (6,)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_machine_goes_on_with_frames_that_it_was_handed(name: str) -> None:
+    engine = machine(f"(module {PROGRAMS[name]})")
+    rests = all_rests(machine(f"(module {PROGRAMS[name]})"), most=300)
+    for rest in rests[:-1]:
+        state = engine.state
+        engine.resume(state.position, state.frames, state.next_event, state.invocation)
+        assert rest_of(engine).digest == rest.digest
+        assert engine.top.frames == engine.state.frames[-1:]
+        engine.step()
+    assert rest_of(engine).digest == rests[-1].digest
+
+
+def test_handed_frames_are_looked_at_before_they_are_run() -> None:
+    engine = machine(DAMAGED)
+    engine.run(Goal(until=Position(1, 4)))
+    state = engine.state
+    state.frames[0].pc += 1
+    engine.resume(state.position, state.frames, state.next_event, state.invocation)
+    with pytest.raises(InternalError, match="an impossible stack"):
+        engine.step()

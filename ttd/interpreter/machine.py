@@ -99,6 +99,7 @@ class Interpreter:
         self._numerics = Numerics()
         self._codes: list[Code | None] = [None] * len(program.module.functions)
         self._frames: list[Activation] = []
+        self._handed: list[Frame] = []  # by `resume`; they become activations when something is to be run
         self._tick = self._step = self._index = 0
         self._next_event = 0
         self._invocations = list(program.invocations)
@@ -112,6 +113,7 @@ class Interpreter:
     def close(self) -> None:
         """Free what is native. The memories live on for whoever holds them."""
         self._frames.clear()
+        self._handed.clear()
         self._codes.clear()
         self._numerics.close()
 
@@ -134,18 +136,19 @@ class Interpreter:
     @property
     def state(self) -> State:
         """The state now. Memories, tables, globals and the sets of dropped segments are live."""
-        return self._state(self._frames)
+        return self._state(slice(None))
 
     @property
     def top(self) -> State:
         """As `state`, but with the innermost frame only: what conditions are asked about."""
-        return self._state(self._frames[-1:])
+        return self._state(slice(-1, None))
 
-    def _state(self, stack: Sequence[Activation]) -> State:
+    def _state(self, part: slice) -> State:
         instance = self._instance
+        frames = [frame.copy() for frame in self._handed[part]]
         return State(
             position=self.position,
-            frames=[self._frame(activation) for activation in stack],
+            frames=frames or [self._frame(activation) for activation in self._frames[part]],
             globals=instance.globals,
             tables=instance.tables,
             memories=cast("list[Memory]", instance.memories),
@@ -178,6 +181,7 @@ class Interpreter:
         For library modules that are called from outside as one goes; a program has its invocations fixed.
         """
         self._frames.clear()
+        self._handed.clear()
         self._invocations[self._invocation :] = [invocation]
         self._ending = None
         self._guarded(self._settle)
@@ -193,6 +197,7 @@ class Interpreter:
         until = goal.until
         if until is not None and self.position >= until:
             return Stop(StopReason.LIMIT, self.position)
+        self._take_over()
         self._stop_tick, self._stop_step = (until.tick, until.step) if until is not None else (_FAR, 0)
         self._watch(Watcher(goal))
         return self._guarded(self._execute)
@@ -203,6 +208,7 @@ class Interpreter:
         frames, index = activations(self._module, self._code, snapshot.frames)
         restore_instance(self._instance, snapshot)
         self._frames[:] = frames
+        self._handed.clear()
         self._tick, self._step, self._index = snapshot.position.tick, snapshot.position.step, index
         self._next_event, self._invocation = snapshot.next_event, snapshot.invocation
         self._ending = None
@@ -212,18 +218,30 @@ class Interpreter:
         """Take over at `position` from an engine that works on the same memories, tables and globals.
 
         The innermost frame may stand at the end of its function; from there it goes on to the next rest.
-        InternalError if the frames do not fit the module.
+        To look at the state costs little then; it is to run from here that takes the functions of all frames
+        to be translated. InternalError, at the latest there, if the frames do not fit the module.
         """
+        self._frames.clear()
+        self._handed[:] = frames
+        self._tick, self._step = position.tick, position.step
+        self._next_event, self._invocation = next_event, invocation
+        self._ending = None
+        if frames and self._is_at_end(frames[-1]):
+            self._guarded(self._settle)
+
+    def _is_at_end(self, frame: Frame) -> bool:
+        return frame.pc == self._module.functions[frame.function].code.end - 1
+
+    def _take_over(self) -> None:
+        """Make activations of the frames that were handed over."""
+        if not self._handed:
+            return
         try:
-            stack, index = activations(self._module, self._code, frames, may_be_at_end=True)
+            stack, self._index = activations(self._module, self._code, self._handed, may_be_at_end=True)
         except DamagedTrace as error:
             raise InternalError(f"another engine left an impossible stack: {error}") from error
         self._frames[:] = stack
-        self._tick, self._step, self._index = position.tick, position.step, index
-        self._next_event, self._invocation = next_event, invocation
-        self._ending = None
-        if stack and index == stack[-1].code.end:
-            self._guarded(self._settle)
+        self._handed.clear()
 
     # --- running -------------------------------------------------------------------------------------
 
@@ -399,6 +417,7 @@ class Interpreter:
 
     def _settle(self) -> Stop:
         """Enter the invocation under way, unless that was done, and go to the next rest."""
+        self._take_over()
         self._stop_tick = self._stop_step = 0
         self._watch(Watcher(Goal()))
         return self._execute()

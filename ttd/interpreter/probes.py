@@ -31,12 +31,12 @@ class Watcher:
         self.watches = tuple(probe for probe in goal.probes if isinstance(probe, WatchProbe))
         self._code: dict[tuple[int, int], list[CodeProbe]] = {}
         self._frames: dict[tuple[int, int], list[FrameProbe]] = {}
-        self._functions: set[int] = set()
+        self._places: dict[int, set[int]] = {}  # offsets with code probes, by function
         self._exits: list[FrameProbe] = []
         for probe in goal.probes:
             if isinstance(probe, CodeProbe):
                 self._code.setdefault((probe.function, probe.pc), []).append(probe)
-                self._functions.add(probe.function)
+                self._places.setdefault(probe.function, set()).add(probe.pc)
             elif isinstance(probe, FrameProbe):
                 self._frames.setdefault((probe.entry.tick, probe.entry.step), []).append(probe)
 
@@ -45,12 +45,10 @@ class Watcher:
     def patch(self, code: Code) -> None:
         """Make `code.active` have the probes of its function, and of all that writes if there are watches."""
         indices: set[int] = set()
-        function = code.function.index
-        if function in self._functions:
-            for place, pc in self._code:
-                index = code.indices.get(pc) if place == function else None
-                if index is not None and _is_instruction(code, index):
-                    indices.add(index)
+        for pc in self._places.get(code.function.index, ()):
+            index = code.indices.get(pc)
+            if index is not None and _is_instruction(code, index):
+                indices.add(index)
         code.active = _patched(code.ops, indices) if indices or self.watches else code.ops
         if self.watches:
             for index, range_ in code.writers.items():
