@@ -1,4 +1,7 @@
-"""Recordings of the guests, made once for all tests of the replayer."""
+"""Recordings of the guests, made once for all tests of the replayer, by each of the engines.
+
+Every test here runs with both engines: recorded and replayed by the interpreter, and by the compiled engine.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,12 @@ import pytest
 from tests.replayer.model import Run
 from tests.replayer.recordings import record_module
 from tests.support import Guests
+from ttd.debuginfo.framebases import always_live
+from ttd.engine.compiled import CompiledEngine
+from ttd.engine.protocol import Engine, Host, Program
 from ttd.recorder.options import RecordOptions, WasiOptions
 from ttd.recorder.session import record
+from ttd.replayer import session as session_module
 from ttd.replayer.debugger import Debugger
 from ttd.store.manifest import StdinKind
 from ttd.store.trace import Trace
@@ -19,8 +26,23 @@ from ttd.store.trace import Trace
 Recorded = Callable[[str], Path]
 
 
+def always_compiled(program: Program, host: Host) -> Engine:
+    """The compiled engine, for the shortest ways too: it would leave guests as small as ours to the
+    interpreter."""
+    return CompiledEngine(program, host, near=0, always_live=always_live(program.module))
+
+
+@pytest.fixture(scope="session", params=session_module.ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The engine that records and replays, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TTD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setitem(session_module.ENGINES, "compiled", always_compiled)
+        yield request.param
+
+
 @pytest.fixture(scope="session")
-def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(engine: str, guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`."""
     folder = tmp_path_factory.mktemp("recorded")
     known: dict[str, Path] = {}
@@ -29,13 +51,13 @@ def recorded(guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorde
         if name not in known:
             path = folder / f"{name.replace(':', '-')}.trace"
             if name.startswith("wat:"):
-                record_module(name.removeprefix("wat:"), path)
+                record_module(name.removeprefix("wat:"), path, engine)
             elif name == "library":
                 reactor = guest(name, "-O0", "-mexec-model=reactor")
-                record(RecordOptions(reactor, output=path, invoke=("scale", "5")))
+                record(RecordOptions(reactor, output=path, invoke=("scale", "5"), engine=engine))
             else:
                 wasi = WasiOptions(argv=(name,), stdin=StdinKind.NULL)
-                record(RecordOptions(guest(name), output=path, wasi=wasi))
+                record(RecordOptions(guest(name), output=path, wasi=wasi, engine=engine))
             known[name] = path
         return known[name]
 

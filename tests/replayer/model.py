@@ -31,8 +31,10 @@ class Rest:
 class Run:
     """All rests of a recorded run but its end, in order."""
 
-    def __init__(self, rests: list[Rest], end: Position) -> None:
+    def __init__(self, rests: list[Rest], events: list[Position], end: Position) -> None:
         self.rests = rests
+        self.events = events
+        """Where the host calls are made; the trace of a compiled run knows their ticks only."""
         self.end = end
         self.positions = [rest.position for rest in rests]
 
@@ -40,8 +42,11 @@ class Run:
     def walk(cls, trace: Trace) -> Run:
         """Step through the whole of `trace`."""
         session = Session(trace)
-        rests = []
+        rests: list[Rest] = []
+        events: list[Position] = []
         while session.position < session.end:
+            if session.state.next_event > len(events):
+                events.append(rests[-1].position)
             frames = session.state.frames
             rests.append(
                 Rest(
@@ -53,8 +58,10 @@ class Run:
                 )
             )
             session.step()
+        if session.host.answered > len(events):  # the one that ends the run, or the last thing in it
+            events.append(rests[-1].position)
         session.close()
-        return cls(rests, session.end)
+        return cls(rests, events, session.end)
 
     def at(self, function: int, pc: int) -> list[Position]:
         """Where a breakpoint at `pc` stops."""

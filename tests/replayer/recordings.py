@@ -92,10 +92,10 @@ DEEP = """
 MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP, "deep": DEEP}
 
 
-def record_module(name: str, path: Path) -> None:
-    """Record ``main`` of one of `MODULES` into `path`."""
+def record_module(name: str, path: Path, engine: str) -> None:
+    """Record ``main`` of one of `MODULES` into `path`, with `engine`."""
     import wasmtime
 
     program = path.with_suffix(".wasm")
     program.write_bytes(wasmtime.wat2wasm(MODULES[name]))
-    record(RecordOptions(program, output=path, invoke=("main",)))
+    record(RecordOptions(program, output=path, invoke=("main",), engine=engine))

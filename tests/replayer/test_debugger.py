@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.replayer.model import Run
 from tests.replayer.rewriting import rewrite
 from tests.support import Guests
 from ttd.errors import Divergence, ExpressionError, UsageError
@@ -49,6 +50,7 @@ class StackReads:
 
 
 Recorded = Callable[[str], Path]
+Runs = Callable[[str], Run]
 
 
 def at(debugger: Debugger, spec: str) -> Debugger:
@@ -85,15 +87,16 @@ def test_what_is_no_target_is_a_usage_error(text: str) -> None:
         parse_target(text)
 
 
-def test_goto_reaches_begin_end_events_and_shares(debug: Debug) -> None:
-    debugger = debug("calls")
+def test_goto_reaches_begin_end_events_and_shares(debug: Debug, runs: Runs) -> None:
+    debugger, run = debug("calls"), runs("calls")
     report = debugger.goto(ToEnd())
     assert (report.reason, report.where.percent) == (StopKind.ENDED, 100.0)
     assert report.ending == debugger.ending and "exited with code 0" in report.message
     assert report.where.function is None and debugger.frames() == []
-    event = debugger.trace.event(1)
+    event = replace(debugger.trace.event(1), position=run.events[1])
     report = debugger.goto(ToEvent(1))
     assert report.call == event and debugger.event == 1
+    assert report.where.position == event.position
     assert debugger.goto(ToPercent(50)).where.percent == pytest.approx(50, abs=2)
     assert debugger.goto(ToPercent(100)).where.position == debugger.end
     assert debugger.goto(ToBegin()).where.position == debugger.begin == Position(1, 0)
@@ -383,9 +386,10 @@ def changes_of(debugger: Debugger, any_write: bool) -> list[Position]:
     return found
 
 
-def test_a_watch_sees_what_host_calls_write(debug: Debug) -> None:
-    debugger = debug("calls")
+def test_a_watch_sees_what_host_calls_write(debug: Debug, runs: Runs) -> None:
+    debugger, run = debug("calls"), runs("calls")
     written = next(e for e in debugger.trace.events() if e.writes and any(e.writes[0].data))
+    written = replace(written, position=run.events[written.number])
     write = written.writes[0]
     debugger.watch(f"{write.address}, {len(write.data)}", any_write=True)
     debugger.catch("call")
@@ -553,7 +557,7 @@ def test_an_interrupt_between_motions_is_forgotten(debug: Debug) -> None:
     assert debugger.continue_().reason is StopKind.ENDED
 
 
-def test_a_divergence_leaves_the_debugger_usable(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_divergence_leaves_the_debugger_usable(recorded: Recorded, runs: Runs, tmp_path: Path) -> None:
     path = rewrite(
         recorded("calls"),
         tmp_path / "t",
@@ -563,7 +567,7 @@ def test_a_divergence_leaves_the_debugger_usable(recorded: Recorded, tmp_path: P
     with Trace.open(path) as trace, Debugger(trace) as debugger:
         with pytest.raises(Divergence):
             debugger.continue_()
-        assert debugger.position == trace.event(2).position
+        assert debugger.position == runs("calls").events[2]
         debugger.break_("leaf")
         assert debugger.continue_(reverse=True).where.function == "leaf"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tests.replayer.model import Run
 from tests.replayer.rewriting import rewrite
 from ttd.engine.protocol import Goal
 from ttd.events import HostCall
@@ -16,6 +17,7 @@ from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position
 
 Recorded = Callable[[str], Path]
+Runs = Callable[[str], Run]
 
 
 def snapshot_at(path: Path, position: Position) -> Snapshot:
@@ -27,12 +29,12 @@ def snapshot_at(path: Path, position: Position) -> Snapshot:
         return snapshot
 
 
-def test_a_good_recording_verifies_twice_with_the_same_report(recorded: Recorded) -> None:
+def test_a_good_recording_verifies_twice_with_the_same_report(recorded: Recorded, runs: Runs) -> None:
     for name in ("calls", "loops", "trap", "wat:trap", "wat:cascade"):
         with Trace.open(recorded(name)) as trace:
             report = verify(trace)
             assert report.is_good, report
-            assert (report.events, report.end) == (trace.event_count, trace.ending.position)
+            assert (report.events, report.end) == (trace.event_count, runs(name).end)
             assert report.snapshots == len(trace.snapshots)
             assert verify(trace) == report
 
@@ -72,7 +74,7 @@ def test_a_wrong_global_is_named(recorded: Recorded, tmp_path: Path) -> None:
         assert "globals (4711" in verify(trace).divergence
 
 
-def test_a_changed_event_is_the_first_divergence(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_changed_event_is_the_first_divergence(recorded: Recorded, runs: Runs, tmp_path: Path) -> None:
     def change(events: list[HostCall]) -> list[HostCall]:
         return [events[0], replace(events[1], arguments=(1,)), *events[2:]]
 
@@ -80,7 +82,7 @@ def test_a_changed_event_is_the_first_divergence(recorded: Recorded, tmp_path: P
     with Trace.open(path) as trace:
         report = verify(trace)
         assert not report.is_good
-        assert report.divergence_position == trace.event(1).position
+        assert report.divergence_position == runs("calls").events[1]
         assert report.events == 1
 
 

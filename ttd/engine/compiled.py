@@ -153,10 +153,11 @@ class CompiledEngine:
         return self._exact.top
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the state equal to `snapshot`."""
+        """Make the state equal to `snapshot`; DamagedTrace if it does not fit."""
+        # If it has another number of memories, the interpreter will refuse it.
         smaller = any(
             image.size < memory.size
-            for image, memory in zip(snapshot.memories, self._exact.memories, strict=True)
+            for image, memory in zip(snapshot.memories, self._exact.memories, strict=False)
         )
         revived = not self.state.dropped_data <= snapshot.dropped_data
         if smaller or revived or not self.state.dropped_elements <= snapshot.dropped_elements:
