@@ -475,9 +475,14 @@ class _Stack:
         if self._sites.is_fresh(frame, position):
             status = native.enter(frame.function, frame.locals[: len(type_.params)])
         else:
-            site = self._sites.tick(frame) or unreachable("a frame that cannot be thawed")
-            status = native.thaw(site, frame, (), False)
+            status = native.thaw(self._tick_site(frame), frame, (), False)
         while status != abi.FROZEN:
+            if status == abi.LEFT:
+                self.waiting += native.frozen_frames()
+                frame = self.waiting.pop()
+                types = native.module.functions[frame.function].type.results
+                status = native.thaw(self._tick_site(frame), frame, (), False)
+                continue
             results = native.results(types) if status == abi.RETURNED else []
             if self.waiting:
                 frame = self.waiting.pop()
@@ -494,6 +499,9 @@ class _Stack:
             status = native.enter(function, self._invocations[self.invocation].arguments)
         self.waiting += native.frozen_frames()
         return None
+
+    def _tick_site(self, frame: Frame) -> Site:
+        return self._sites.tick(frame) or unreachable("a frame that cannot be thawed")
 
 
 _TRAPS = {

@@ -12,7 +12,8 @@ Nobody else spells these names or offsets.
                                 offset 8   i64  raw entry: `count` just after the entry tick
                                 offset 16  live locals, then operands, 8 bytes each, 16 for v128
     In the thaw area the header says how to go on instead: 0 = the callee returned (its results follow the
-    operands), 1 = the callee threw what is in the global EXCEPTION.
+    operands), 1 = the callee threw what is in the global EXCEPTION. LEAVING is written there by a
+    continuation that leaves to the one of a loop around its site.
 
 References cannot lie in memory: those of a record lie in the reference tables, from the REFERENCES global
 on, in the order of the record, one table for each type (funcref, externref, exnref).
@@ -39,16 +40,18 @@ EXCEPTION = "ttd:exception"
 """Global, exnref: what the continuation that ended with THREW threw. Only in modules with exceptions."""
 SHADOW = "ttd:shadow"
 """The shadow memory."""
-FREEZE = "ttd:freeze"
-"""The tag that unwinds a freeze."""
 GO = "ttd:go"
 """In a continuation module: the function that thaws the frame in the thaw area and runs it."""
 
 SAVE, LOAD = "ttd:save", "ttd:load"
 """Functions that copy all globals that can change to the thaw area, as a record from offset 0, and back."""
 
-RETURNED, FROZEN, THREW = 0, 1, 2
-"""What a GO or enter function returns."""
+RETURNED, FROZEN, THREW, LEFT = 0, 1, 2, 3
+"""What a GO or enter function returns. LEFT: the frame was spilled at the tick of a loop, and is to be thawed
+there at once."""
+
+LEAVING = 2
+"""See above."""
 
 SPILL_BASE = 1 << 20
 SHADOW_PAGES = 1024

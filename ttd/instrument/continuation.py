@@ -3,7 +3,7 @@
 Each imports what it needs of the instrumented module (under the names of `abi`) and exports one function,
 GO, of type () -> i32: it takes its input from the thaw area, calls, and says how that ended: RETURNED
 (results are in the thaw area, from offset 0), FROZEN (records are in the spill area), THREW (the
-exception is in a global).
+exception is in a global), LEFT (a record is in the spill area, to be thawed at once).
 
 Memories, tables, globals and tags are imported in their order, so their indices are those of the instrumented
 module and code that uses them is copied as it is. Functions are imported as they are used.
@@ -18,7 +18,9 @@ from typing import cast
 
 from ttd.instrument import abi
 from ttd.instrument.emit import (
+    END_BYTE,
     PRIVATE,
+    RETURN_BYTE,
     BodyEmitter,
     branch,
     call,
@@ -69,6 +71,8 @@ class _Continuation:
         self.functions: dict[str, tuple[int, FuncType]] = {}
         self.hints: Hints = ()
         """Those of the first function of the module."""
+        self.leaves = False
+        """Whether what GO calls may leave to another continuation."""
         self.layout = instrumented.layout(
             self._import_original, self._import_segment_helper, self._import_note, self._import_watcher
         )
@@ -122,6 +126,7 @@ class _Continuation:
         emitter.places = places
         emitter.emit(site)
         self.hints = emitter.hints
+        self.leaves = emitter.leaves
         body = (tuple(local_types) + tuple(emitter.added_locals), bytes(emitter.out))
         results = plan.function.type.results
         return self._finish(None, results, [(FuncType((), results), *body)])
@@ -164,16 +169,17 @@ class _Continuation:
         layout = self.layout
         block = self.types.block
         throwing = layout.exception >= 0
-        out = bytearray(b"\x02\x40")
-        if throwing:
+        out = bytearray()
+        if throwing:  # try_table with the clause: catch_all_ref, to the block around it
             out += b"\x02" + block(FuncType((), (ValType.EXNREF,)))
-        out += b"\x1f" + block(FuncType((), results)) + bytes([1 + throwing])
-        out += b"\x00" + write_unsigned(layout.freeze) + bytes([int(throwing)])
-        if throwing:
-            out += b"\x03\x00"
-        out += code + b"\x0b"
+            out += b"\x1f" + block(FuncType((), results)) + b"\x01\x03\x00"
+        out += code + (END_BYTE if throwing else b"")
         for local in reversed(range(len(results))):
             out += local_set(local)
+        out += global_get(layout.count) + b"\x50" + _return_if(abi.FROZEN)
+        if self.leaves:
+            out += i32_const(0) + layout.load(ValType.I32, 0) + i32_const(abi.LEAVING) + b"\x46"
+            out += _return_if(abi.LEFT)
         places, _ = abi.offsets(results, 0)
         for local, (type_, place) in enumerate(zip(results, places, strict=True)):
             if type_.is_reference:
@@ -185,22 +191,30 @@ class _Continuation:
                 )
             else:
                 out += i32_const(0) + local_get(local) + layout.store(type_, place)
-        out += i32_const(abi.RETURNED) + b"\x0f"
+        out += i32_const(abi.RETURNED)
         if throwing:
-            out += b"\x0b" + global_set(layout.exception) + i32_const(abi.THREW) + b"\x0f"
-        return bytes(out + b"\x0b" + i32_const(abi.FROZEN) + b"\x0b")
+            out += RETURN_BYTE + END_BYTE + global_set(layout.exception) + i32_const(abi.THREW)
+        return bytes(out + END_BYTE)
 
     def _shell(self, imports: list[Import], functions: list[Function]) -> Module:
         """The module around the functions: everything that is not a function is imported."""
-        shared = self.instrumented.shared_imports(self.types)
+        shared = self.instrumented.shared_imports()
         go = Export(abi.GO, ExternKind.FUNCTION, len(functions) - 1)
         return self.instrumented.continuation_shell(
             tuple(self.types.types), tuple(imports + shared), tuple(functions), (go,)
         )
 
 
+def _return_if(status: int) -> bytes:
+    """Code that returns `status` from GO if what is on the stack is not 0."""
+    return b"\x04\x40" + i32_const(status) + RETURN_BYTE + END_BYTE
+
+
 class _Thaw(BodyEmitter):
     """Writes the rest of a function's body from one of its sites on."""
+
+    leaves = False
+    """Whether it may leave to another continuation."""
 
     def emit(self, site: Site) -> None:
         self.remapping = True
@@ -262,7 +276,7 @@ class _Thaw(BodyEmitter):
         _, end = abi.offsets(types)
         if self.layout.exception >= 0:
             self.out += i32_const(0) + self.layout.load(ValType.I32, 0) + b"\x04\x40"
-            self.out += global_get(self.layout.exception) + b"\x0a\x0b"
+            self.out += global_get(self.layout.exception) + b"\x0a" + END_BYTE
         results = [(self.new_local(type_), type_) for type_ in site.results]
         self.load_values(results, end, sum(type_.is_reference for type_ in types))
         for local, _ in results:
@@ -275,20 +289,28 @@ class _Thaw(BodyEmitter):
             in_then = control.op is _IF and control.otherwise is not None and cursor <= control.otherwise
             self.emit_range(cursor, cast(int, control.otherwise) if in_then else control.end)
             if control.op is LOOP:
-                self._whole_loop(control)
+                self._come_round(control, site)
             else:
-                self.out += b"\x0b"
+                self.out += END_BYTE
                 self.labels.pop()
                 self.mend_behind(control.end)
             cursor = control.end + 1
         self.emit_range(cursor, len(self.plan.instructions) - 1)
 
-    def _whole_loop(self, control: Control) -> None:
-        """Behind the rest of an iteration: leave, or come here by a branch to the loop and run all of it."""
-        self.out += branch(1) + b"\x0b"
+    def _come_round(self, control: Control, site: Site) -> None:
+        """Behind the rest of an iteration: leave the loop, or come here by a branch to it.
+
+        If the frame was frozen at the header of this very loop, all of it follows. Any other loop is left to
+        the continuation of its own header.
+        """
+        self.out += branch(1) + END_BYTE
         self.labels.pop()
-        self.open_loop(control.opener)
-        self.mend_behind(control.opener)
-        self.emit_range(control.opener + 1, control.end + 1)
-        self.out += b"\x0b"
+        if site.index == control.opener:
+            self.open_loop(control.opener)
+            self.mend_behind(control.opener)
+            self.emit_range(control.opener + 1, control.end + 1)
+        else:
+            self.leaves = True
+            self.leave_to_loop(control.opener)
+        self.out += END_BYTE
         self.labels.pop()

@@ -4,13 +4,18 @@ In pseudo-code, `f(x) { while (…) { a + g(b) } }` becomes
 
     f(x):
         count += 1; entry = count                        tick at entry
-        if count == 0: spill(site 0; x); throw FREEZE
+        if count == 0: spill(site 0; x); return 0
         loop
-            count += 1; if count == 0: spill(site 1; …); throw FREEZE
+            count += 1; if count == 0: spill(site 1; …); return 0
             …
             t = a                                         operand that must survive the call
-            try g(b)  catch FREEZE: spill(site 2; …, t); throw FREEZE
-            …
+            r = g(b); if count == 0: spill(site 2; …, t); return 0
+            … r …
+
+A freeze so passes through the callers as a return does: `count` is 0 behind a call only if the callee was
+frozen, and then its results mean nothing. (To unwind by an exception looks cheaper, as nothing is tested, and
+is not: a call that may throw keeps no value in a register over it, which made a recursive function take
+1.5 times as long where the test takes 1.02, and the code for the edges took most of the compile time.)
 
 and the continuation of site 2, which starts behind the call, in the middle of the loop:
 
@@ -20,9 +25,12 @@ and the continuation of site 2, which starts behind the call, in the middle of t
             t + <result of g>  … the rest of the iteration …
             br exit
         end
-        loop … the whole loop, instrumented … end
+        count += 1; spill(site 1; …); return 0            leave to the continuation of site 1
     end
     … what follows the loop …
+
+in which only a loop's own site has the whole loop: a copy of each loop around a site would make the code of
+the program's main loop, say, several times as long.
 
 Everything that needs no change is copied byte by byte from the original. In a function itself the depth of
 labels never changes, because what surrounds a call closes right behind it; in a continuation every branch is
@@ -31,9 +39,6 @@ written anew.
 Operands that must survive a freeze are in locals ("slots": one for each stack height and type) while a
 site is passed: those of the innermost construct are put there just before the site, those below an
 enclosing construct on entry to that construct, if it contains a site.
-
-A guest's own try_table would catch FREEZE by its catch_all; so each gets a first clause that leads to a block
-around the whole body, which throws it on. A freeze is spilled at the call, before that.
 
 Known limits: a record must fit the thaw area (65,000 locals do).
 
@@ -59,7 +64,6 @@ from ttd.instrument.sites import (
     Site,
     SiteGroup,
     SiteKind,
-    callee_type,
 )
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import FuncType, Instruction, ValType
@@ -82,17 +86,20 @@ _ALWAYS = frozenset((CALL, CALL_INDIRECT, RETURN_CALL, _REF_FUNC, LOOP))
 
 _LOAD = {ValType.I32: 0x28, ValType.I64: 0x29, ValType.F32: 0x2A, ValType.F64: 0x2B}
 _STORE = {ValType.I32: 0x36, ValType.I64: 0x37, ValType.F32: 0x38, ValType.F64: 0x39}
-_VOID = FuncType((), ())
+_ZEROS = {
+    ValType.I32: b"\x41\x00",
+    ValType.I64: b"\x42\x00",
+    ValType.F32: b"\x43" + bytes(4),
+    ValType.F64: b"\x44" + bytes(8),
+}
 _BLOCK_VOID, _IF_VOID = b"\x02\x40", b"\x04\x40"
 _I64_1_ADD, _I64_EQZ = b"\x42\x01\x7c", b"\x50"
 _UNREACHABLE = b"\x00"
 ELSE_BYTE, END_BYTE, RETURN_BYTE = b"\x05", b"\x0b", b"\x0f"
 
-_FROZEN = -1
-"""The label, in `BodyEmitter.labels`, of the block that throws FREEZE on."""
-PRIVATE = -2
-"""A label that no branch of the guest means."""
-_FIRST_GROUP = -3
+PRIVATE = -1
+"""A label, in `BodyEmitter.labels`, that no branch of the guest means."""
+_FIRST_GROUP = -2
 """The label of the block that leads to the code of the first group of sites; those of others are below."""
 
 
@@ -132,8 +139,13 @@ def i64_const(value: int) -> bytes:
     return b"\x42" + write_signed(value)
 
 
-def throw(tag: int) -> bytes:
-    return b"\x08" + write_unsigned(tag)
+def _zero(type_: ValType) -> bytes:
+    """Code that pushes a value of a type: any, but it is zero or null."""
+    if type_.is_reference:
+        return b"\xd0" + bytes([type_])
+    if type_ is ValType.V128:
+        return b"\xfd\x0c" + bytes(16)
+    return _ZEROS[type_]
 
 
 def shadow_memarg(memory: int, offset: int = 0) -> bytes:
@@ -151,7 +163,6 @@ class Layout:
     spill: int
     references: int
     exception: int
-    freeze: int
     reference_tables: dict[ValType, int]
     function: Callable[[int], int]
     """Where an original function is to be called: itself, or the gate of an import."""
@@ -256,25 +267,20 @@ class BodyEmitter:
         self._close_body()
 
     def _open_body(self) -> None:
-        """In a function with try_tables or groups, the blocks that a freeze leaves through and that `return`
-        means."""
+        """In a function with groups, the blocks that lead to their code, and the one that `return` means."""
         self.labels = [0]
         if self.layout.watching is not None:
             self.layout.watching.begin(self)
-        if self.plan.has_tries:
-            self.labels = [_FROZEN, 0]
         groups = {group.number: group for group in self.plan.groups.values()}
         self._groups = list(groups.values())
         self.labels[:0] = [_FIRST_GROUP - group.number for group in self._groups]
-        if len(self.labels) > 1:
-            self.out += _BLOCK_VOID * (len(self.labels) - 1)
+        if self._groups:
+            self.out += _BLOCK_VOID * len(self._groups)
             self.out += b"\x02" + self.block_type(FuncType((), self.plan.function.type.results))
 
     def _close_body(self) -> None:
-        if self.plan.has_tries or self._groups:
+        if self._groups:
             self.out += END_BYTE + RETURN_BYTE
-        if self.plan.has_tries:
-            self.out += END_BYTE + throw(self.layout.freeze)
         for group in reversed(self._groups):
             self.out += END_BYTE
             if group.number in self._used_groups:
@@ -288,7 +294,7 @@ class BodyEmitter:
     def emit_range(self, start: int, stop: int) -> None:
         """Instructions `start` to before `stop`."""
         instructions = self.plan.instructions
-        structured = self.remapping or self.plan.has_tries or bool(self._groups)
+        structured = self.remapping or bool(self._groups)
         places, watching = self.places, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
         mended = self.plan.nan.behind
@@ -377,7 +383,7 @@ class BodyEmitter:
         if self._pending(index):
             outer = self.plan.typing.controls[self.plan.typing.control_of[index]]
             self._save(index, outer.height)
-        if instruction.op is TRY_TABLE:
+        if instruction.op is TRY_TABLE and self.remapping:
             type_, catches = cast("tuple[FuncType, tuple[Catch, ...]]", instruction.immediates)
             self.out += self._try_table(index, self.block_type(type_), catches)
         else:
@@ -386,12 +392,12 @@ class BodyEmitter:
 
     def _try_table(self, index: int, block_type: bytes, catches: Sequence[Catch]) -> bytes:
         """The opener of a guest's try_table. Call it before its own label is pushed."""
-        clauses = b"\x00" + write_unsigned(self.layout.freeze) + write_unsigned(self._depth(_FROZEN))
+        clauses = write_unsigned(len(catches))
         for catch in catches:
             tag = b"" if catch.tag is None else write_unsigned(catch.tag)
             target = self.plan.typing.label(index, catch.depth).number
             clauses += bytes([catch.kind]) + tag + write_unsigned(self._depth(target))
-        return b"\x1f" + block_type + write_unsigned(len(catches) + 1) + clauses
+        return b"\x1f" + block_type + clauses
 
     def _end(self, index: int, instruction: Instruction) -> None:
         self.out += END_BYTE
@@ -432,26 +438,46 @@ class BodyEmitter:
         site = self.plan.site_at.get(index)
         if site is None:  # unreachable
             return
+        slots = self._take_parameters(index)
+        self._tick(site)
+        self.out += b"".join(local_get(slot) for slot in slots)
+
+    def _take_parameters(self, index: int) -> list[int]:
+        """Put the parameters of a loop from the stack into their slots, which are given back."""
         control = self._opened_by(index)
         parameters = range(control.height, control.height + len(control.type.params))
         slots = [self.slot(h, t) for h, t in zip(parameters, control.type.params, strict=True)]
         self.out += b"".join(local_set(slot) for slot in reversed(slots))
-        self._tick(site)
-        self.out += b"".join(local_get(slot) for slot in slots)
+        return slots
+
+    def leave_to_loop(self, index: int) -> None:
+        """The tick at the header of a loop whose code is elsewhere: in the continuation of that site."""
+        self._take_parameters(index)
+        self._count_tick(self.plan.site_at[index])
+        self.out += i32_const(0) + i32_const(abi.LEAVING) + self.layout.store(ValType.I32, 0)
+        self._freeze(self.plan.site_at[index], 0)
 
     def _tick(self, site: Site) -> None:
         """count += 1; freeze if it is 0."""
+        self._count_tick(site)
+        self.out += local_get(self.count)
+        self._freeze_if_zero(site)
+
+    def _count_tick(self, site: Site) -> None:
         out, layout = self.out, self.layout
         keeps_count = site.kind is SiteKind.LOOP and self.plan.keeps_count
         out += local_get(self.count) if keeps_count else global_get(layout.count)
         out += _I64_1_ADD + local_tee(self.count) + global_set(layout.count)
         if site.kind is SiteKind.ENTRY:
             out += local_get(self.count) + local_set(self.entry)
-        out += local_get(self.count) + _I64_EQZ
-        self.hints.append((len(out), False))
-        out += _IF_VOID
-        self._freeze(site)
-        out += END_BYTE
+
+    def _freeze_if_zero(self, site: Site) -> None:
+        """Test `count`, which is on the stack."""
+        self.out += _I64_EQZ
+        self.hints.append((len(self.out), False))
+        self.out += _IF_VOID
+        self._freeze(site, 1)
+        self.out += END_BYTE
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -465,29 +491,10 @@ class BodyEmitter:
         base = typing.controls[typing.control_of[index]].height
         if len(site.operands) > base:
             self._save(index, base)
-        type_ = callee_type(self.plan.module, instruction)
-        params = type_.params
-        if instruction.op is CALL_INDIRECT:
-            table = self.plan.module.tables[cast(int, instruction.immediates[1])]
-            params += (ValType.I64 if table.type.is64 else ValType.I32,)
-        whole = self.block_type(FuncType(params, type_.results))
-        group = self.plan.groups.get(site.number)
-        if group is not None:
-            leave = write_unsigned(self._enter_group(group, site))
-            self.out += b"\x1f" + whole + b"\x01\x00" + write_unsigned(self.layout.freeze) + leave
-            self.out += code + END_BYTE
-        else:
-            self._call_and_spill(site, whole, self.block_type(FuncType(params, ())), code)
+        self.out += code + global_get(self.layout.count)
         if self.plan.keeps_count:
-            self.out += global_get(self.layout.count) + local_set(self.count)
-
-    def _call_and_spill(self, site: Site, whole: bytes, without_results: bytes, code: bytes) -> None:
-        """A call with code of its own that spills the frame. `whole` is its type, as that of a block."""
-        self.out += b"\x02" + whole + b"\x02" + without_results
-        self.out += b"\x1f" + whole + b"\x01\x00" + write_unsigned(self.layout.freeze) + b"\x00"
-        self.out += code + END_BYTE + branch(1) + END_BYTE
-        self._freeze(site)
-        self.out += END_BYTE
+            self.out += local_tee(self.count)
+        self._freeze_if_zero(site)
 
     def _callee(self, index: int, instruction: Instruction) -> bytes:
         if instruction.op is CALL:
@@ -515,11 +522,12 @@ class BodyEmitter:
         values = [(index, types[index]) for index in site.locals]
         return values + [(self.slot(height, type_), type_) for height, type_ in enumerate(site.operands)]
 
-    def _freeze(self, site: Site) -> None:
-        """Spill this frame's record and throw FREEZE."""
+    def _freeze(self, site: Site, depth: int) -> None:
+        """Spill this frame's record and return, from inside of `depth` blocks that have no place in
+        `labels`."""
         group = self.plan.groups.get(site.number)
-        if group is not None:  # in the `if` of a tick, which has no place in `labels`
-            self.out += branch(self._enter_group(group, site) + 1)
+        if group is not None:
+            self.out += branch(self._enter_group(group, site) + depth)
             return
         header = b"\x42" + write_signed(site.function | site.number << 32)
         mendings = self.plan.nan.of_record(site.index, site.locals, len(site.operands))
@@ -538,7 +546,7 @@ class BodyEmitter:
     def _spill(
         self, header: bytes, values: Sequence[tuple[int, ValType]], mendings: Sequence[Mending | None]
     ) -> None:
-        """Spill a record of these locals, and throw FREEZE. `header` pushes the header of the record."""
+        """Spill a record of these locals, and return. `header` pushes the header of the record."""
         layout, out = self.layout, self.out
         places, size = abi.offsets(type_ for _, type_ in values)
         here = local_get(self.address)
@@ -561,7 +569,7 @@ class BodyEmitter:
                 + global_set(layout.references)
             )
         out += here + i32_const(size) + b"\x6a" + global_set(layout.spill)
-        out += throw(layout.freeze)
+        out += b"".join(map(_zero, self.plan.function.type.results)) + RETURN_BYTE
 
     def load_values(self, values: Iterable[tuple[int, ValType]], start: int, first_reference: int) -> None:
         """Set locals from the thaw area, from offset `start` on, and from the reference tables."""

@@ -2,7 +2,7 @@
 
 Everything that the guest has keeps its index. Added behind it: a gate for each imported function, helpers for
 instructions on segments, two functions that save and load the globals, the shadow memory, the injected
-globals, the FREEZE tag, and reference tables. All of it is exported under the names of `abi`; the guest's
+globals, and reference tables. All of it is exported under the names of `abi`; the guest's
 own exports and its start function are not: who runs it knows them from the original.
 
 What is imported and what is not changes. Memories are all imported, so that engines share them; segments that
@@ -68,7 +68,6 @@ from ttd.wasm.model import (
     SegmentMode,
     Table,
     TableType,
-    TagType,
     ValType,
 )
 from ttd.wasm.opcodes import BY_MNEMONIC, Immediates
@@ -204,7 +203,6 @@ class Instrumented:
             spill=globals_ + 1,
             references=globals_ + 2,
             exception=globals_ + 3 if self.exceptions else -1,
-            freeze=len(self.module.tags),
             reference_tables={type_: tables + place for place, type_ in enumerate(self.reference_types)},
             function=function,
             segment_helper=segment_helper,
@@ -240,7 +238,6 @@ class Instrumented:
         self._hints = {}
         bodies = {function.index: self._body(function, layout, types) for function in self._own()}
         extra = self._extra_functions(types, layout, bodies)
-        freeze = TagType(types.index(_VOID), _VOID)
         shadow = MemoryType(abi.SHADOW_PAGES, abi.SHADOW_PAGES, False)
         module = replace(
             self.module,
@@ -251,9 +248,8 @@ class Instrumented:
             datas=tuple(self._emptied(data) for data in self.module.datas),
             memories=(*self.module.memories, shadow),
             globals=self._globals(),
-            tags=(*self.module.tags, freeze),
             elements=self._elements(),
-            exports=self._exports(types),
+            exports=self._exports(),
             start=None,
             customs=(),
             sections=(),
@@ -385,7 +381,7 @@ class Instrumented:
     def _reference_table(self, type_: ValType) -> TableType:
         return TableType(type_, abi.REFERENCE_TABLE_SIZE, None, False)
 
-    def _exports(self, types: TypeTable) -> tuple[Export, ...]:
+    def _exports(self) -> tuple[Export, ...]:
         kinds = ExternKind
         module = self.module
         exports = [
@@ -404,12 +400,12 @@ class Instrumented:
             )
             for name in self._watchers():
                 exports.append(Export(name, kinds.FUNCTION, self._watcher_index(name)))
-        exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports(types)]
+        exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports()]
         return tuple(exports)
 
     # --- what continuations share with it ---------------------------------------------------------
 
-    def shared_imports(self, types: TypeTable) -> list[Import]:
+    def shared_imports(self) -> list[Import]:
         """All memories, tables, globals and tags, as a continuation imports them: in the order of their
         indices."""
         module = self.module
@@ -433,8 +429,6 @@ class Instrumented:
             add(name, ExternKind.GLOBAL, global_type, i)
         for i, tag in enumerate(module.tags):
             add(abi.tag(i), ExternKind.TAG, tag, i, tag.type_index)
-        freeze = TagType(types.index(_VOID), _VOID)
-        add(abi.FREEZE, ExternKind.TAG, freeze, len(module.tags), freeze.type_index)
         return entries
 
     def continuation_shell(
