@@ -29,6 +29,7 @@ from ttd.instrument.emit import (
     i32_const,
     local_get,
     local_set,
+    local_tee,
 )
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.module import Instrumented, declarations
@@ -228,7 +229,11 @@ class _Thaw(BodyEmitter):
         self._close_body()
 
     def _restore(self, site: Site) -> None:
-        self.out += global_get(self.layout.count) + local_set(self.count)
+        count = self.layout.count
+        if site.kind is SiteKind.LOOP:  # the header, where execution goes on, counts the tick once more
+            self.out += global_get(count) + b"\x42\x7f\x7c" + local_tee(self.count) + global_set(count)
+        else:
+            self.out += global_get(count) + local_set(self.count)
         self.out += i32_const(0) + self.layout.load(ValType.I64, 8) + local_set(self.entry)
         self.load_values(self.record_locals(site), abi.HEADER, 0)
 
@@ -237,10 +242,7 @@ class _Thaw(BodyEmitter):
         typing = self.plan.typing
         if site.kind is SiteKind.ENTRY:
             return [typing.controls[0]]
-        opened = site.kind is SiteKind.LOOP
-        control = (
-            self.plan.control_opened[site.index] if opened else typing.controls[typing.control_of[site.index]]
-        )
+        control = typing.controls[typing.control_of[site.index]]
         levels = [control]
         while control.parent >= 0:
             control = typing.controls[control.parent]
@@ -284,12 +286,12 @@ class _Thaw(BodyEmitter):
 
     def _tails(self, levels: list[Control], site: Site) -> None:
         """The rest of each construct, from the innermost outward."""
-        cursor = site.index + 1
+        cursor = site.index + (site.kind is not SiteKind.LOOP)
         for control in reversed(levels[1:]):
             in_then = control.op is _IF and control.otherwise is not None and cursor <= control.otherwise
             self.emit_range(cursor, cast(int, control.otherwise) if in_then else control.end)
             if control.op is LOOP:
-                self._come_round(control, site)
+                self._come_round(control)
             else:
                 self.out += END_BYTE
                 self.labels.pop()
@@ -297,20 +299,12 @@ class _Thaw(BodyEmitter):
             cursor = control.end + 1
         self.emit_range(cursor, len(self.plan.instructions) - 1)
 
-    def _come_round(self, control: Control, site: Site) -> None:
-        """Behind the rest of an iteration: leave the loop, or come here by a branch to it.
-
-        If the frame was frozen at the header of this very loop, all of it follows. Any other loop is left to
-        the continuation of its own header.
-        """
+    def _come_round(self, control: Control) -> None:
+        """Behind the rest of an iteration: go on behind the loop; or come here by a branch to it, and leave
+        to the continuation of its header."""
+        self.leaves = True
         self.out += branch(1) + END_BYTE
         self.labels.pop()
-        if site.index == control.opener:
-            self.open_loop(control.opener)
-            self.mend_behind(control.opener)
-            self.emit_range(control.opener + 1, control.end + 1)
-        else:
-            self.leaves = True
-            self.leave_to_loop(control.opener)
+        self.leave_to_loop(control.opener)
         self.out += END_BYTE
         self.labels.pop()

@@ -29,8 +29,9 @@ and the continuation of site 2, which starts behind the call, in the middle of t
     end
     … what follows the loop …
 
-in which only a loop's own site has the whole loop: a copy of each loop around a site would make the code of
-the program's main loop, say, several times as long.
+The continuation of site 1 has the whole loop: it begins with its header, having taken the tick back that will
+be counted there. (With a copy of each loop around a site, a frame in the program's main loop would bring all
+of it along for every such site.)
 
 Everything that needs no change is copied byte by byte from the original. In a function itself the depth of
 labels never changes, because what surrounds a call closes right behind it; in a continuation every branch is
@@ -429,10 +430,6 @@ class BodyEmitter:
         if self._pending(index):
             outer = self.plan.typing.controls[self.plan.typing.control_of[index]]
             self._save(index, outer.height)
-        self.open_loop(index)
-
-    def open_loop(self, index: int) -> None:
-        """The opener of a loop and its tick; operands that wait below the loop are in their slots."""
         self.out += self._raw(index)
         self.labels.append(self._opened_by(index).number)
         site = self.plan.site_at.get(index)

@@ -211,7 +211,7 @@ class FunctionPlan:
         return tuple(types[i] for i in site.locals) + site.operands
 
 
-_GROUP_SIZE = 24
+_GROUP_SIZE = 8
 """Sites of a group at most: what changes from site to site costs the compiler sites times changes."""
 
 
