@@ -39,14 +39,16 @@ from ttd.wasm.model import Module
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
 
-SLICE = {"interpreter": 0.05, "compiled": 0.12}
-"""Seconds of processor time that a slice is to take, by engine: a signal is obeyed within about that. Between
-the slices of compiled code its frames become Python objects, which should not happen too often."""
+SLICE = {"interpreter": 0.05, "compiled": 0.2}
+"""Seconds of processor time that a slice is to take, by engine. A signal is obeyed at the end of a slice.
+Between the slices of compiled code its frames become Python objects, which should not happen too often."""
+
+FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}
+"""Ticks of the first slice, by engine: a few milliseconds, unless the program is uncommonly slow."""
 
 NO_DEPTH = 1 << 31
 """A limit for the depth of calls that is none: in compiled code the native stack is what runs out."""
 
-_FIRST_SLICE = 500
 _GRACE = 0.22
 """Seconds that a guest has to come out of a host call, or to the end of a slice, after a signal."""
 
@@ -206,7 +208,8 @@ class _Recording:
         self._inbox.done()
 
     def _run_slices(self) -> Ending:
-        ticks, wanted = _FIRST_SLICE, SLICE[self._setup.options.engine]
+        name = self._setup.options.engine
+        ticks, wanted = FIRST_SLICE[name], SLICE[name]
         while not self._stop_wanted:
             begun = time.thread_time()
             stop = self._engine.run(Goal(until=Position(self._reached.tick + ticks)))

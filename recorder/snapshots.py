@@ -22,7 +22,7 @@ FREE = 0.02
 """Seconds that snapshots may cost however short the run is: nobody notices them, and `ttd verify` then has
 the end of a short run to compare."""
 
-SPACING = 0.25
+SPACING = 0.18
 """Seconds between snapshots at least: a replay runs through so little in no time."""
 
 FIRST_COST = 30e-6
