@@ -1,14 +1,16 @@
 """When to take a snapshot while recording: as often as can be had for less than a twentieth of the time.
 
 A snapshot costs the guest's thread the time to copy the pages that changed, and the machine the work of the
-thread that hashes and stores them, which in one Python process slows the guest too. Both are measured,
-and the next one waits until the run has lasted long enough to have paid for all so far and for the next.
+thread that hashes and stores them. Both are measured, and the next one waits until the run has lasted long
+enough to have paid for all so far and for the next. Where there is a second processor, storing slows the
+guest only now and then, when both want the lock of the Python process; it counts for a part then.
 
 Imports base modules only.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -21,6 +23,9 @@ SHARE = 0.05
 FREE = 0.02
 """Seconds that snapshots may cost however short the run is: nobody notices them, and `ttd verify` then has
 the end of a short run to compare."""
+
+STORING_BESIDE = 0.3
+"""The part for which the work of storing counts where another processor does it."""
 
 SPACING = 0.18
 """Seconds between snapshots at least: a replay runs through so little in no time."""
@@ -41,29 +46,10 @@ class SnapshotSink(Protocol):
         """How many snapshots are still to be stored."""
         ...
 
-
-class Clock(Protocol):
-    """Time as the policy needs it; another one in tests."""
-
-    def now(self) -> float:
-        """Seconds gone by."""
+    @property
+    def storing_seconds(self) -> float:
+        """Seconds of processor time that storing snapshots has taken so far."""
         ...
-
-    def others(self) -> float:
-        """Seconds of processor time that threads other than the calling one have used."""
-        ...
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def now(self) -> float:
-        """Seconds gone by; see `Clock`."""
-        return time.perf_counter()
-
-    def others(self) -> float:
-        """Processor time of other threads; see `Clock`."""
-        return time.process_time() - time.thread_time()
 
 
 class SnapshotPolicy:
@@ -72,13 +58,20 @@ class SnapshotPolicy:
     Call `offer` from the guest's thread, every now and then.
     """
 
-    def __init__(self, sink: SnapshotSink, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        sink: SnapshotSink,
+        clock: Callable[[], float] = time.perf_counter,
+        processors: int | None = None,
+    ) -> None:
+        """`clock` tells seconds gone by; `processors` is how many the machine has, None to find out."""
         self._sink = sink
-        self._clock = clock or SystemClock()
-        self._start = self._clock.now()
+        self._clock = clock
+        self._storing_counts = STORING_BESIDE if (processors or os.cpu_count() or 1) > 1 else 1.0
+        self._start = self._clock()
         self._last = self._start
         self._previous: Snapshot | None = None
-        self._storing_since: float | None = None
+        self._stored: float | None = None  # seconds of storing before the last snapshot, if it is to pay
         self._next_cost: float | None = None
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
@@ -89,7 +82,7 @@ class SnapshotPolicy:
     def offer(self, state: Callable[[], State]) -> bool:
         """Take a snapshot of `state` if it is time for one; whether it was."""
         self._account()
-        now = self._clock.now()
+        now = self._clock()
         if self._sink.backlog or now - self._last < SPACING or not self._affordable(now, state):
             return False
         self._take(state())
@@ -102,7 +95,7 @@ class SnapshotPolicy:
         """
         self._account()
         moved = self._previous is None or self._previous.position != state.position
-        if moved and self._affordable(self._clock.now(), lambda: state):
+        if moved and self._affordable(self._clock(), lambda: state):
             self._take(state)
 
     def _affordable(self, now: float, state: Callable[[], State]) -> bool:
@@ -111,24 +104,24 @@ class SnapshotPolicy:
         return self.cost + self._next_cost <= max(SHARE * (now - self._start), FREE)
 
     def _take(self, state: State) -> None:
-        before, others = self._clock.now(), self._clock.others()
+        before, stored = self._clock(), self._sink.storing_seconds
         snapshot = Snapshot.capture(state, self._previous)
         self._sink.snapshot(snapshot)
-        self._last = self._clock.now()
+        self._last = self._clock()
         self._previous = snapshot
         if snapshot.position.is_exact:
             self.latest = snapshot
-        self._storing_since = others
+        self._stored = stored
         copying = self._last - before
         self._next_cost = copying
         self.cost += copying
         self.taken += 1
 
     def _account(self) -> None:
-        """Once a snapshot is stored, add what the other threads have worked for it."""
-        if self._storing_since is None or self._sink.backlog:
+        """Once a snapshot is stored, add what the other thread has worked for it."""
+        if self._stored is None or self._sink.backlog:
             return
-        storing = max(0.0, self._clock.others() - self._storing_since)
-        self._storing_since = None
+        storing = self._storing_counts * (self._sink.storing_seconds - self._stored)
+        self._stored = None
         self.cost += storing
         self._next_cost = (self._next_cost or 0.0) + storing

@@ -8,6 +8,7 @@ May import base modules and the store's; imports SQLAlchemy, so it is imported l
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -49,6 +50,8 @@ class Worker:
         self.taken = 0
         """Bytes taken out of the queue, as `weight` counts them."""
         self.snapshots_done = 0
+        self.storing_seconds = 0.0
+        """Seconds of processor time that storing snapshots has taken."""
         self.hurry = False
         """Store no more snapshots, not even the one that has been begun."""
         self._database = database
@@ -149,9 +152,13 @@ class Worker:
             self._snapshots.clear()
         if self._storing is None and self._snapshots:
             self._storing = self._store(self._snapshots.popleft())
-        if self._storing is not None and next(self._storing, self) is self:
-            self._storing = None
-            self.snapshots_done += 1
+        if self._storing is not None:
+            began = time.thread_time()
+            is_done = next(self._storing, self) is self
+            self.storing_seconds += time.thread_time() - began
+            if is_done:
+                self._storing = None
+                self.snapshots_done += 1
         return self._storing is not None or bool(self._snapshots)
 
     def _store(self, snapshot: Snapshot) -> Iterator[None]:

@@ -179,6 +179,11 @@ class TraceWriter:
         return self._snapshots_put - self._worker.snapshots_done
 
     @property
+    def storing_seconds(self) -> float:
+        """Seconds of processor time that storing snapshots has taken so far."""
+        return self._worker.storing_seconds
+
+    @property
     def queued(self) -> int:
         """About how many bytes of events wait in the queue."""
         return self._put - self._worker.taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from ttd.recorder.snapshots import FREE, SHARE, SPACING, SnapshotPolicy
+from ttd.recorder.snapshots import FREE, SHARE, SPACING, STORING_BESIDE, SnapshotPolicy
 from ttd.state import Snapshot, State
 from ttd.types import Position
 
@@ -13,13 +13,9 @@ from ttd.types import Position
 @dataclass
 class FakeClock:
     time: float = 0.0
-    work: float = 0.0
 
-    def now(self) -> float:
+    def __call__(self) -> float:
         return self.time
-
-    def others(self) -> float:
-        return self.work
 
 
 @dataclass
@@ -30,6 +26,7 @@ class FakeSink:
     copying: float
     storing: float = 0.0
     backlog: int = 0
+    storing_seconds: float = 0.0
     snapshots: list[Snapshot] = field(default_factory=list)
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -38,7 +35,7 @@ class FakeSink:
         self.snapshots.append(snapshot)
 
     def drain(self) -> None:
-        self.clock.work += self.storing * self.backlog
+        self.storing_seconds += self.storing * self.backlog
         self.backlog = 0
 
 
@@ -60,12 +57,12 @@ def state(tick: int, pages: int = 0) -> State:
 
 
 def run(
-    seconds: float, copying: float, storing: float = 0.0, slice_: float = 0.05
+    seconds: float, copying: float, storing: float = 0.0, slice_: float = 0.05, processors: int = 1
 ) -> tuple[FakeSink, SnapshotPolicy]:
     """A run of `seconds` in slices; what the policy made of it."""
     clock = FakeClock()
     sink = FakeSink(clock, copying, storing)
-    policy = SnapshotPolicy(sink, clock)
+    policy = SnapshotPolicy(sink, clock, processors)
     tick = 0
     while clock.time < seconds:
         clock.time += slice_
@@ -98,6 +95,12 @@ def test_storing_counts_even_where_copying_is_cheap() -> None:
     _, policy = run(60.0, 0.001, 0.5)
     assert 4 <= policy.taken <= 60 * SHARE / 0.5 + 1
     assert policy.cost <= 60 * SHARE + 0.51
+
+
+def test_storing_counts_for_less_where_another_processor_does_it() -> None:
+    _, alone = run(60.0, 0.001, 0.5)
+    _, beside = run(60.0, 0.001, 0.5, processors=2)
+    assert alone.taken < beside.taken <= 60 * SHARE / (0.5 * STORING_BESIDE) + 1
 
 
 def test_a_short_run_has_a_snapshot_of_its_end() -> None:
