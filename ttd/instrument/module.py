@@ -108,7 +108,6 @@ class Instrumented:
         cache (`ttd.engine.cache`)."""
         self._find_always_live = always_live
         self.plans = Plans(lambda: self.ticking, self._plan)
-        self._helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         self._hints: dict[int, Hints] = {}
         self._imported = sum(function.imported is not None for function in module.functions)
         self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
@@ -234,7 +233,6 @@ class Instrumented:
         """The instrumented module in binary form."""
         types = TypeTable(self.module.types)
         layout = self.layout(self.gate, self._helper_index, self._note_index, self._watcher_index)
-        self._segment_helpers()
         self._hints = {}
         bodies = {function.index: self._body(function, layout, types) for function in self._own()}
         extra = self._extra_functions(types, layout, bodies)
@@ -324,7 +322,7 @@ class Instrumented:
         for function in self.module.functions[: self._imported]:
             locals_, body = gate_body(function, layout)
             add(function.type, body, locals_)
-        for helper in self._segment_helpers():
+        for helper in self._segment_helpers.values():
             add(helper.type, helper.code)
         for body in globals_transfer(self.module, layout):
             add(_VOID, body)
@@ -337,7 +335,7 @@ class Instrumented:
         return extra
 
     def _note_index(self) -> int:
-        return len(self.module.functions) + self._imported + len(self._segment_helpers()) + 2
+        return len(self.module.functions) + self._imported + len(self._segment_helpers) + 2
 
     def _watcher_index(self, name: str) -> int:
         return self._note_index() + 1 + self._watchers().index(name)
@@ -389,9 +387,10 @@ class Instrumented:
         ]
         first = len(module.functions) + self._imported
         exports += [
-            Export(helper.name, kinds.FUNCTION, first + i) for i, helper in enumerate(self._segment_helpers())
+            Export(helper.name, kinds.FUNCTION, first + i)
+            for i, helper in enumerate(self._segment_helpers.values())
         ]
-        transfer = first + len(self._segment_helpers())
+        transfer = first + len(self._segment_helpers)
         exports += [Export(name, kinds.FUNCTION, transfer + i) for i, name in enumerate((abi.SAVE, abi.LOAD))]
         exports.append(Export(abi.NOTE, kinds.FUNCTION, self._note_index()))
         if self.probing:
@@ -469,18 +468,20 @@ class Instrumented:
 
     def _helper_index(self, instruction: Instruction) -> int:
         """Index in the instrumented module of the helper for an instruction on a segment."""
-        place = list(self._helpers).index((instruction.op.code, instruction.immediates))
+        place = list(self._segment_helpers).index((instruction.op.code, instruction.immediates))
         return len(self.module.functions) + self._imported + place
 
-    def _segment_helpers(self) -> list[SegmentHelper]:
-        if not self._helpers:
-            for function in self._own():
-                wanted = SEGMENTS if self.probing or function.index in self.ticking else DROPS
-                for instruction in function.code.instructions:
-                    if instruction.op in wanted:
-                        key = instruction.op.code, instruction.immediates
-                        self._helpers.setdefault(key, self._new_helper(instruction))
-        return list(self._helpers.values())
+    @cached_property
+    def _segment_helpers(self) -> dict[tuple[int, tuple[object, ...]], SegmentHelper]:
+        """All helpers, by the instructions that they are for."""
+        helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
+        for function in self._own():
+            wanted = SEGMENTS if self.probing or function.index in self.ticking else DROPS
+            for instruction in function.code.instructions:
+                key = instruction.op.code, instruction.immediates
+                if instruction.op in wanted and key not in helpers:
+                    helpers[key] = self._new_helper(instruction)
+        return helpers
 
     def _new_helper(self, instruction: Instruction) -> SegmentHelper:
         params: tuple[ValType, ...] = ()
