@@ -4,7 +4,7 @@ Several commands are measured side by side: one run of each, then again, so that
 falls on all of them alike. What counts is the median. Wall time is what a user waits; processor time (all
 threads, user and system) hardly depends on what else the machine does, so both are kept.
 
-May import the standard library.
+May import the standard library and `tests.support`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+
+from tests.support import CACHE
 
 
 class Failed(Exception):
@@ -54,7 +56,7 @@ def run(command: Command) -> Cost:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env={**os.environ, **(command.environment or {})},
+            env=_environment(command),
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
@@ -66,6 +68,17 @@ def run(command: Command) -> Cost:
             raise Failed(f"{' '.join(command.words)}: exit code {process.returncode}: {' / '.join(said)}")
         text = out.read().decode(errors="replace")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text)
+
+
+def _environment(command: Command) -> dict[str, str]:
+    """As an installed program has it: Python may keep its bytecode, whatever a developer's shell says."""
+    environment = {
+        **os.environ,
+        "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"),
+        **(command.environment or {}),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def by_turns(commands: Mapping[str, Command], runs: int) -> dict[str, Costs]:

@@ -8,11 +8,11 @@ is kept, so that all but the first start are warm, as those of ttd are.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import wasmtime
@@ -23,12 +23,13 @@ from tests.support import CACHE
 def compiled(engine: wasmtime.Engine, program: Path) -> wasmtime.Module:
     """The program, compiled now or earlier."""
     data = program.read_bytes()
-    kept = CACHE / "benchmarks" / f"{hashlib.sha256(data).hexdigest()[:16]}-{version('wasmtime')}.cwasm"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(wasmtime.Module(engine, data).serialize())
-        unfinished.replace(kept)
+    kept = CACHE / "benchmarks" / f"{hashlib.sha256(data).hexdigest()[:16]}.cwasm"
+    with contextlib.suppress(FileNotFoundError, wasmtime.WasmtimeError):  # none, or of another Wasmtime
+        return wasmtime.Module.deserialize_file(engine, str(kept))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_suffix(f".{os.getpid()}")
+    unfinished.write_bytes(wasmtime.Module(engine, data).serialize())
+    unfinished.replace(kept)
     return wasmtime.Module.deserialize_file(engine, str(kept))
 
 

@@ -3,9 +3,10 @@
 An entry belongs to a program and is a part of it: ``main`` (the instrumented module), ``facts``
 (`ttd.instrument.facts`), or one continuation. It is a file, since that is all it takes for several
 processes to share the directory without locks: written under another name, then renamed; whoever loses a
-race has written the same. A program's key is made of all that its code depends on (`program_key`), so
-entries are never changed and never outdated, only forgotten: when `LIMIT` is passed, the programs unused
-for longest go. One entry takes a few kilobytes and about 0.1 ms.
+race has written the same. Nothing is compressed, since expanding it would take longer than reading it. A
+program's key is made of all that its code depends on (`program_key`), so entries are never changed and never
+outdated, only forgotten: when `LIMIT` is passed, the programs unused for longest go. One entry takes a few
+kilobytes and about 0.1 ms.
 
 **Trust.** An entry is native code, and Wasmtime runs what it is given. Whoever can put an entry where we
 look can therefore run code as us, out of the guest's sandbox. So:
@@ -37,10 +38,10 @@ import secrets
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 DIRECTORY_VARIABLE = "TTD_CACHE_DIR"
@@ -95,13 +96,21 @@ def program_key(module: bytes, variant: str = "") -> str:
 @cache
 def _tool() -> str:
     """Names ttd, as it is now, not only its version, and Wasmtime, and the machine."""
-    from importlib import metadata
-
     digest = hashlib.blake2b(digest_size=16)
     base = Path(__file__).parent.parent
     for file in sorted(file for package in _SOURCES for file in (base / package).glob("*.py")):
         digest.update(f"{file.name}\0".encode() + hashlib.blake2b(file.read_bytes()).digest())
-    return f"{digest.hexdigest()} {metadata.version('wasmtime')} {platform.machine()} {sys.platform}"
+    return f"{digest.hexdigest()} {_wasmtime()} {platform.machine()} {sys.platform}"
+
+
+def _wasmtime() -> str:
+    """Names the Wasmtime that is installed, by its files: asking for its version takes 30 ms."""
+    found = find_spec("wasmtime")
+    if found is None or found.origin is None:
+        return ""
+    folders = (entry for entry in os.scandir(Path(found.origin).parent) if entry.is_dir())
+    files = [file for folder in folders for file in os.scandir(folder) if "wasmtime" in file.name]
+    return " ".join(sorted(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files))
 
 
 class Cache:
@@ -127,28 +136,25 @@ class Cache:
                 stored = _read(folder, name, used=part == "main")
         except (OSError, CacheUnusable):
             return None
-        mac, packed = stored[:_MAC_SIZE], stored[_MAC_SIZE:]
-        if not hmac.compare_digest(mac, self._mac(name, packed)):
-            return None
-        return zlib.decompress(packed)
+        mac, data = stored[:_MAC_SIZE], stored[_MAC_SIZE:]
+        return data if hmac.compare_digest(mac, self._mac(name, data)) else None
 
     def put(self, key: str, part: str, data: bytes) -> None:
         """Keep an entry, if that is possible."""
         name = f"{key}.{part}"
-        packed = zlib.compress(data, 1)
-        size = _MAC_SIZE + len(packed)
+        size = _MAC_SIZE + len(data)
         if size > min(_LARGEST, self.limit):
             return
         with contextlib.suppress(OSError, CacheUnusable), _opened(self.directory) as folder:
-            _write(folder, name, self._mac(name, packed) + packed)
+            _write(folder, name, self._mac(name, data) + data)
             self._unswept += size
             if self._unswept > self.limit // 16:
                 self._unswept = 0
                 _sweep(folder, self.limit)
 
-    def _mac(self, name: str, packed: bytes) -> bytes:
+    def _mac(self, name: str, data: bytes) -> bytes:
         mac = hashlib.blake2b(name.encode() + b"\0", key=self._secret, digest_size=_MAC_SIZE)
-        mac.update(packed)
+        mac.update(data)
         return mac.digest()
 
     # --- the whole --------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class CompiledEngine:
         engine = store.engine if store is not None else new_engine()
         self._compiled = Compiled(engine, Instrumented(program.module, always_live), user_cache())
         self._store = store or self._new_store()
-        self._exact = Interpreter(program, host, imports)
+        self._exact = Interpreter(program, host, imports, self._store)
         self._move_memories()
         self._native = self._instantiate()
         self._sites = _SiteIndex(self._compiled.instrumented)
@@ -109,8 +109,8 @@ class CompiledEngine:
         return program_store(self._compiled.engine, self._program.limits)
 
     def _move_memories(self) -> None:
-        """Bring the memories, which the interpreter has made, to where the instrumented program can import
-        them."""
+        """Bring the memories, as far as they were made elsewhere, to where the instrumented program can
+        import them."""
         for memory in self._exact.memories:
             if memory.store is self._store:
                 continue

@@ -20,6 +20,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from ttd.engine.cache import Cache, program_key
+from ttd.engine.exports import Exports
 from ttd.engine.gates import Gates
 from ttd.engine.memory import LinearMemory
 from ttd.engine.references import References
@@ -193,7 +194,7 @@ class Native:
         instance = wasmtime.Instance(
             store, compiled.main, [self._import(i.name) for i in compiled.main.imports]
         )
-        self._exports = instance.exports(store)
+        self._exports = Exports(store, instance)
         self._count = self._export_global(abi.COUNT)
         self._spill = self._export_global(abi.SPILL)
         self._references = self._export_global(abi.REFERENCES)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ttd.engine.memory import LinearMemory, memory_store
 from ttd.engine.protocol import Limits
@@ -15,6 +15,9 @@ from ttd.errors import LinkError, check, unreachable
 from ttd.interpreter.integers import M32, M64
 from ttd.types import TrapKind, Value
 from ttd.wasm.model import ExternKind, Instruction, Module, SegmentMode, TableType, ValType
+
+if TYPE_CHECKING:
+    import wasmtime
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,16 @@ class Instance:
     The lists keep their identity for as long as the instance lives, since operations hold on to them.
     """
 
-    def __init__(self, module: Module, limits: Limits, imports: Imports | None) -> None:
-        """Instantiate `module`. Raises LinkError where that fails, as the specification says: with the
-        effects of the segments that came before."""
+    def __init__(
+        self, module: Module, limits: Limits, imports: Imports | None, store: wasmtime.Store | None = None
+    ) -> None:
+        """Instantiate `module`, with its memories in `store` if there is one. Raises LinkError where that
+        fails, as the specification says: with the effects of the segments that came before."""
         self.module = module
         self.limits = limits
         _check_supplied(module, imports)
         imports = imports or Imports()
-        self.memories = self._memories(imports.memories)
+        self.memories = self._memories(imports.memories, store)
         self.globals: list[Value] = []
         for index, global_ in enumerate(module.globals):
             value = self._imported_global(index, imports) if global_.init is None else None
@@ -57,10 +62,10 @@ class Instance:
 
     # --- creation ------------------------------------------------------------------------------------
 
-    def _memories(self, imported: Sequence[LinearMemory]) -> list[LinearMemory]:
+    def _memories(self, imported: Sequence[LinearMemory], store: wasmtime.Store | None) -> list[LinearMemory]:
         memories = list(imported)
         own = self.module.memories[len(memories) :]
-        store = memory_store() if own else None
+        store = memory_store() if own and store is None else store
         return memories + [LinearMemory(type_, self.limits.memory_pages, store) for type_ in own]
 
     def _tables(self, imported: Sequence[list[Value]]) -> list[list[Value]]:

@@ -19,7 +19,7 @@ May import base, `ttd.wasm`, `ttd.engine.protocol`, `ttd.engine.memory` and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import (
@@ -70,6 +70,9 @@ from ttd.types import (
 _FAR = 1 << 62
 """A number of steps, or a tick, that no run comes to."""
 
+if TYPE_CHECKING:
+    import wasmtime
+
 
 class _Ended(Exception):
     """The run is over; the stack stays as it is."""
@@ -86,16 +89,23 @@ class _Awaited(Exception):
 class Interpreter:
     """An engine for one program (`engine.protocol.Engine`). Single-threaded; `close` it after use."""
 
-    def __init__(self, program: Program, host: Host, imports: Imports | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        host: Host,
+        imports: Imports | None = None,
+        store: wasmtime.Store | None = None,
+    ) -> None:
         """Instantiate the module and go to the first rest. Raises LinkError where that is not possible.
 
-        `imports` are the imported memories, tables and globals; without it they are made, zeroed.
+        `imports` are the imported memories, tables and globals; without it they are made, zeroed. Memories
+        are made in `store`, or one of their own.
         """
         self._module = program.module
         self._limits = program.limits
         self._exhaustion = program.exhaustion or Exhaustion(_FAR, 0)
         self._host = host
-        self._instance = Instance(program.module, program.limits, imports)
+        self._instance = Instance(program.module, program.limits, imports, store)
         self._numerics = Numerics()
         self._codes: list[Code | None] = [None] * len(program.module.functions)
         self._frames: list[Activation] = []
