@@ -43,7 +43,7 @@ from ttd.wasm.values import are_of_types
 
 EngineFactory: TypeAlias = "Callable[[Program, Host], Engine]"
 
-SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.12
 """How long a slice of a run takes: the reaction time to an interrupt."""
 
 FIRST_SLICE = 2_000

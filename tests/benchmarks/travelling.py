@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks.travelling TRACE SAMPLES``: how long motions in a recording take, as JSON.
 
 From random positions all over the recording: goto there, reverse-step and reverse-next from there; and then
-reverse-continue from the end to the begin. Times in seconds.
+reverse-continue from the end to the begin, with a breakpoint that never hits. Times in seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.figures import BREAKPOINT
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
 from ttd.store.trace import Trace
 from ttd.types import Position
@@ -42,6 +43,7 @@ def main() -> int:
             times["reverse-step"].append(_timed(lambda: debugger.step(reverse=True)))
             debugger.goto(there)
             times["reverse-next"].append(_timed(lambda: debugger.next(reverse=True)))
+        debugger.break_(BREAKPOINT)
         debugger.goto(ToEnd())
         times["reverse-continue"].append(_timed(lambda: debugger.continue_(reverse=True)))
     print(json.dumps(times))
