@@ -21,6 +21,7 @@ from ttd.instrument.emit import (
     END_BYTE,
     PRIVATE,
     RETURN_BYTE,
+    TRY_TABLE,
     BodyEmitter,
     branch,
     call,
@@ -29,12 +30,11 @@ from ttd.instrument.emit import (
     i32_const,
     local_get,
     local_set,
-    local_tee,
 )
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.module import Instrumented, declarations
 from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE
-from ttd.instrument.sites import LOOP, TRY_TABLE, Site, SiteKind
+from ttd.instrument.sites import LOOP, Site, SiteKind
 from ttd.instrument.types import TypeTable
 from ttd.wasm.encode import encode
 from ttd.wasm.leb128 import write_unsigned
@@ -231,9 +231,8 @@ class _Thaw(BodyEmitter):
     def _restore(self, site: Site) -> None:
         count = self.layout.count
         if site.kind is SiteKind.LOOP:  # the header, where execution goes on, counts the tick once more
-            self.out += global_get(count) + b"\x42\x7f\x7c" + local_tee(self.count) + global_set(count)
-        else:
-            self.out += global_get(count) + local_set(self.count)
+            self.out += global_get(count) + b"\x42\x7f\x7c" + global_set(count)
+        self.out += global_get(count) + local_set(self.count)
         self.out += i32_const(0) + self.layout.load(ValType.I64, 8) + local_set(self.entry)
         self.load_values(self.record_locals(site), abi.HEADER, 0)
 

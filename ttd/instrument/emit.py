@@ -60,7 +60,6 @@ from ttd.instrument.sites import (
     CALL_INDIRECT,
     LOOP,
     RETURN_CALL,
-    TRY_TABLE,
     FunctionPlan,
     Site,
     SiteGroup,
@@ -74,6 +73,7 @@ from ttd.wasm.typing import Control
 _BR, _BR_IF, _BR_TABLE = BY_MNEMONIC["br"], BY_MNEMONIC["br_if"], BY_MNEMONIC["br_table"]
 _BLOCK, _IF, _ELSE, _END = (BY_MNEMONIC[name] for name in ("block", "if", "else", "end"))
 _REF_FUNC = BY_MNEMONIC["ref.func"]
+TRY_TABLE = BY_MNEMONIC["try_table"]
 _OPENERS = frozenset((_BLOCK, LOOP, _IF, TRY_TABLE))
 _BRANCHES = frozenset((_BR, _BR_IF, _BR_TABLE))
 _STRUCTURE = _OPENERS | _BRANCHES | {_ELSE, _END}
@@ -430,6 +430,8 @@ class BodyEmitter:
         if self._pending(index):
             outer = self.plan.typing.controls[self.plan.typing.control_of[index]]
             self._save(index, outer.height)
+        if self._opened_by(index).number in self.plan.counting_loops and not self.plan.counts_at(index):
+            self.out += global_get(self.layout.count) + local_set(self.count)
         self.out += self._raw(index)
         self.labels.append(self._opened_by(index).number)
         site = self.plan.site_at.get(index)
@@ -450,23 +452,24 @@ class BodyEmitter:
     def leave_to_loop(self, index: int) -> None:
         """The tick at the header of a loop whose code is elsewhere: in the continuation of that site."""
         self._take_parameters(index)
-        self._count_tick(self.plan.site_at[index])
+        self._count_tick(global_get(self.layout.count), self.count)
         self.out += i32_const(0) + i32_const(abi.LEAVING) + self.layout.store(ValType.I32, 0)
         self._freeze(self.plan.site_at[index], 0)
 
     def _tick(self, site: Site) -> None:
         """count += 1; freeze if it is 0."""
-        self._count_tick(site)
-        self.out += local_get(self.count)
+        before, after = global_get(self.layout.count), self.count
+        if site.kind is SiteKind.ENTRY:
+            after = self.entry
+        elif self._opened_by(site.index).number in self.plan.counting_loops:
+            before = local_get(self.count)
+        self._count_tick(before, after)
+        self.out += local_get(after)
         self._freeze_if_zero(site)
 
-    def _count_tick(self, site: Site) -> None:
-        out, layout = self.out, self.layout
-        keeps_count = site.kind is SiteKind.LOOP and self.plan.keeps_count
-        out += local_get(self.count) if keeps_count else global_get(layout.count)
-        out += _I64_1_ADD + local_tee(self.count) + global_set(layout.count)
-        if site.kind is SiteKind.ENTRY:
-            out += local_get(self.count) + local_set(self.entry)
+    def _count_tick(self, before: bytes, after: int) -> None:
+        """count += 1; `before` is code that pushes it, and local `after` gets the sum, too."""
+        self.out += before + _I64_1_ADD + local_tee(after) + global_set(self.layout.count)
 
     def _freeze_if_zero(self, site: Site) -> None:
         """Test `count`, which is on the stack."""
@@ -489,7 +492,7 @@ class BodyEmitter:
         if len(site.operands) > base:
             self._save(index, base)
         self.out += code + global_get(self.layout.count)
-        if self.plan.keeps_count:
+        if self.plan.counts_at(index):
             self.out += local_tee(self.count)
         self._freeze_if_zero(site)
 

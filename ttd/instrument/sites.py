@@ -6,6 +6,7 @@ May import base, `ttd.wasm` and this package.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -85,9 +86,6 @@ class FunctionPlan:
         self._always = always
         self.has_loops = any(i.op is LOOP for i in self.instructions)
         self.has_tries = any(i.op is TRY_TABLE for i in self.instructions)
-        self.keeps_count = self.has_loops and not self.has_tries
-        """Whether its code keeps `count` in a local. An exception may come out of a call that has ticked, and
-        then the local would be out of date; so functions that catch any read the global at each tick."""
         self.sites: list[Site] = []
         self.site_at: dict[int, Site] = {}
         self._find_sites()
@@ -160,17 +158,39 @@ class FunctionPlan:
 
     @cached_property
     def constructs_with_sites(self) -> frozenset[int]:
-        """Numbers of the controls that contain a site."""
+        """Numbers of the controls that contain a site, if only that of a loop's own header."""
+        return self._around_sites | {self.control_opened[site.index].number for site in self._loop_sites}
+
+    @cached_property
+    def counting_loops(self) -> frozenset[int]:
+        """Numbers of the loops in which `count` is kept in a local.
+
+        An exception may come out of a call that has ticked, and then the local would be out of date; so in a
+        function that catches any these are only the loops in which nothing else ticks.
+        """
+        loops = (self.control_opened[site.index].number for site in self._loop_sites)
+        return frozenset(n for n in loops if not self.has_tries or n not in self._around_sites)
+
+    def counts_at(self, index: int) -> bool:
+        """Whether instruction `index` lies in a loop in which `count` is kept in a local."""
+        number = self.typing.control_of[index]
+        while number >= 0 and number not in self.counting_loops:
+            number = self.typing.controls[number].parent
+        return number >= 0
+
+    @property
+    def _loop_sites(self) -> Iterator[Site]:
+        return (site for site in self.sites if site.kind is SiteKind.LOOP)
+
+    @cached_property
+    def _around_sites(self) -> frozenset[int]:
+        """Numbers of the controls around sites; the header of a loop is outside of it."""
         found: set[int] = set()
-        for site in self.sites:
-            if site.kind is SiteKind.ENTRY:
-                continue
-            control = self.typing.controls[self.typing.control_of[site.index]]
-            if site.kind is SiteKind.LOOP:
-                found.add(self.control_opened[site.index].number)
-            while control.parent >= 0:
-                found.add(control.number)
-                control = self.typing.controls[control.parent]
+        for site in self.sites[1:]:
+            number = self.typing.control_of[site.index]
+            while number >= 0 and number not in found:
+                found.add(number)
+                number = self.typing.controls[number].parent
         return frozenset(found)
 
     @cached_property
