@@ -12,7 +12,7 @@ import pytest
 from tests.support import Guests
 from ttd.calllog import CallLog, encode_calls
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import Engine, Goal, Host, Program, Stop
+from ttd.engine.protocol import Engine, Goal, Host, Program, Stop, WatchProbe
 from ttd.engine.validate import load_module
 from ttd.errors import DamagedTrace, Divergence
 from ttd.events import HostCall, MemoryWrite
@@ -174,6 +174,33 @@ def test_going_back_and_forth_finds_the_right_answers(
         assert (here.position, here.next_event, here.memories) == (
             there.position, there.next_event, there.memories,
         )  # fmt: skip
+
+
+def hits(engine: Engine, watch: WatchProbe, most: int = 5) -> list[Position]:
+    """Where the first writes to what is watched are."""
+    found: list[Position] = []
+    while len(found) < most:
+        stop = engine.run(Goal(probes=(watch,), after=found[-1] if found else None))
+        if stop.reason is not StopReason.PROBE:
+            break
+        found.append(stop.hits[0].position)
+    return found
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_gates_leave_to_python_what_is_watched_and_nothing_else(
+    module: Module, events: list[HostCall], raw: bool
+) -> None:
+    write = events[a_read(module, events)].writes[0]
+    before, behind = WatchProbe(0, write.address - 1, 1, False), WatchProbe(0, write.address, 1, False)
+    last = WatchProbe(0, write.address + len(write.data) - 1, 1, False)
+    for watch in (before, behind, last):
+        log = Log(events, raw=raw)
+        exact = Interpreter(program(module), ReplayHost(cast(Trace, Log(events)), module))
+        assert hits(replaying(module, log), watch) == hits(exact, watch)
+    log, nowhere = Log(events, raw=raw), WatchProbe(0, 16, 4, False)
+    assert not hits(replaying(module, log), nowhere)
+    assert len(log.asked) < 30
 
 
 def changed(events: Sequence[HostCall], number: int, **changes: object) -> list[HostCall]:

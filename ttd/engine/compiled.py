@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 import wasmtime
 
 from ttd.engine.cache import user_cache
-from ttd.engine.gates import Gates, NoGates, make_gates
+from ttd.engine.gates import Gates, make_gates
 from ttd.engine.native import Compiled, Native, new_engine
 from ttd.engine.protocol import (
     EndOfLog,
@@ -124,8 +124,6 @@ class CompiledEngine:
         compiled, memories = build or self._compiled, exact.memories
 
         def gates(callbacks: Mapping[int, wasmtime.Func]) -> Gates:
-            if build is not None and build.instrumented.watching:  # Python must see what is written to memory
-                return NoGates()
             module = self._program.module
             return make_gates(self._host, module, self._store, memories, callbacks, compiled.gates)
 

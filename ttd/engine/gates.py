@@ -37,6 +37,7 @@ from ttd.instrument.gates import (
     SLOW,
     TTD,
     WASI,
+    WATCHED,
     can_record,
     can_replay,
     gate_name,
@@ -84,6 +85,10 @@ class Gates(Protocol):
         """The program has stopped; the next call would be event number `event`."""
         ...
 
+    def watch(self, memory: int, low: int, high: int) -> None:
+        """Leave it to Python to write between these addresses of a memory, until told otherwise."""
+        ...
+
     def trapped(self, error: Exception) -> str | None:
         """What the host says, if the program was stopped by a trap of a native call; None if it was not."""
         ...
@@ -129,6 +134,8 @@ class NoGates:
     def after(self, event: int) -> None: ...
 
     def end(self, event: int) -> None: ...
+
+    def watch(self, memory: int, low: int, high: int) -> None: ...
 
     def trapped(self, error: Exception) -> str | None:
         return None
@@ -267,6 +274,9 @@ class RecordingGates:
         with self._lock:
             self._take()
 
+    def watch(self, memory: int, low: int, high: int) -> None:
+        """Nothing to be done: nobody watches a recording."""
+
     def _make_room(self, count: int) -> None:
         """Give all records to the host. The next one counts its ticks from `count`, which is now."""
         with self._lock:
@@ -356,7 +366,7 @@ class ReplayingGates:
         self._store = store
         types = [(index, host_type(module.functions[index].type)) for index in callbacks]
         rows = [(index, type_) for index, type_ in types if can_replay(type_)]
-        memory = _written_memory(module)
+        self._memory = memory = _written_memory(module)
         gates = compile_(replaying_gates(rows, memory))
         fill = wasmtime.Func(store, wasmtime.FuncType([], []), self._fill)
         exports = _instantiate(
@@ -402,6 +412,10 @@ class ReplayingGates:
 
     def end(self, event: int) -> None:
         self._sync(event)
+
+    def watch(self, memory: int, low: int, high: int) -> None:
+        if memory == self._memory:
+            self._buffer.write(WATCHED, struct.pack("<QQ", low, high))
 
     def _sync(self, event: int) -> None:
         """Tell the host which event is next, if calls have been answered that it knows nothing of."""

@@ -326,6 +326,7 @@ class Native:
 
     def watch(self, memory: int, low: int, span: int) -> None:
         """Look at writes to these addresses of a memory."""
+        self.gates.watch(memory, low, low + span)
         bits = 64 if self.module.memories[memory].is64 else 32
         for name, value in ((abi.watch_low(memory), low), (abi.watch_span(memory), span)):
             value = min(value, (1 << bits) - 1)

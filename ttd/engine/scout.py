@@ -188,7 +188,7 @@ class Scout:
 
     def _ended(self, status: int, probes: Sequence[FrameProbe]) -> int:
         """A frame has been run, and is gone unless it was frozen."""
-        if status != abi.FROZEN and any(probe.on_exit for probe in probes):
+        if status not in (abi.FROZEN, abi.LEFT) and any(probe.on_exit for probe in probes):
             self._native.note()
         return status
 

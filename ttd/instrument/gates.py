@@ -38,6 +38,7 @@ WASI finds the guest's memory as the export ``memory`` of the instance that call
         offset NEXT     u32  replaying: where the next record begins; recording: PENDING
         offset LAST     i64  `count` (see `abi`) of the last record
         offset CALLS    u64  how many records have been written or read
+        offset WATCHED  u64  replaying: the first watched address of the memory, and the one behind the last
         RECORDS ..           the records
 
 Known limits: guests whose memory has 64-bit addresses are served by Python alone.
@@ -69,7 +70,7 @@ from ttd.wasi.table import (
 from ttd.wasi.table import Function as WasiFunction
 from ttd.wasm.model import FuncType, ValType
 
-END, NEXT, LAST, CALLS = 0, 4, 8, 16
+END, NEXT, LAST, CALLS, WATCHED = 0, 4, 8, 16, 24
 PENDING = NEXT
 RECORDS = 64
 PAGES = 16
@@ -554,8 +555,8 @@ def _replayer(index: int, params: Sequence[str], results: Sequence[str], memory:
 
 
 def _writes(memory: int) -> Iterator[str]:
-    """Perform the writes of the record. What is out of bounds is left to Python, which tells what is wrong;
-    it does the writes before it a second time."""
+    """Perform the writes of the record. To Python is left what is out of bounds, to tell what is wrong, and
+    what is watched, to compare it; it does the writes before it a second time."""
     yield f"(if {_set_and_get('n', _from_field(56))} (then"
     yield _slow_if(f"(i32.ne {_MEMORY_OF} {_const(memory)})")
     yield "(loop $next"
@@ -567,6 +568,8 @@ def _writes(memory: int) -> Iterator[str]:
     yield _slow_if(f"(i64.gt_u {data_end} {_wide(_get('end'))})")
     written_end = f"(i64.add {_wide(_get('address'))} {_wide(_get('length'))})"
     yield _slow_if(f"(i64.gt_u {written_end} {_GUEST_SIZE})")
+    begins_before = f"(i64.lt_u {_wide(_get('address'))} {_i64(WATCHED + WORD, _STATE)})"
+    yield _slow_if(f"(i32.and {begins_before} (i64.gt_u {written_end} {_i64(WATCHED, _STATE)}))")
     yield f"(call $copy {_get('address')} {_add(_get('q'), _const(PIECE.size))} {_get('length')})"
     yield _set("q", _add(_get("q"), _get("length"), _const(PIECE.size)))
     yield f"(br_if $next {_set_and_get('n', _sub(_get('n'), _const(1)))}))))"
