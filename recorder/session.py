@@ -5,8 +5,8 @@ its own, while the calling thread waits for its end or for a signal. Between sli
 and the progress is noted; a signal is obeyed there too. If the guest is blocked in a host call
 when a signal comes, the recording ends at that call, and the call is left to itself.
 
-Imports base modules, `ttd.engine`, `ttd.interpreter`, `ttd.debuginfo`, `ttd.expr`, `ttd.wasm`,
-the store and the recorder's own.
+Imports base modules, `ttd.engine`, `ttd.interpreter`, `ttd.instrument`, `ttd.debuginfo`, `ttd.expr`,
+`ttd.wasm`, the store and the recorder's own.
 """
 
 from __future__ import annotations
@@ -245,9 +245,14 @@ class _Recording:
 
     def _make_backtrace(self, state: State) -> None:
         from ttd.debuginfo import DebugInfo
+        from ttd.debuginfo.framebases import always_live
         from ttd.expr.backtrace import format_backtrace
+        from ttd.instrument.dead import DeadLocals
 
-        self._backtrace = format_backtrace(state, DebugInfo(self._setup.module))
+        module = self._setup.module
+        if self._setup.options.engine == "compiled":  # which has not kept them
+            DeadLocals(module, always_live(module)).clear(state.frames, to_none=True)
+        self._backtrace = format_backtrace(state, DebugInfo(module))
 
     # --- the calling thread -----------------------------------------------------------------------------
 

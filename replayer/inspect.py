@@ -76,7 +76,7 @@ class Inspector:
     def view(self, level: int) -> FrameView:
         """Frame `level` with its arguments. Raises UsageError."""
         frame = self.frame(level)
-        described = describe_frame(self._session.state, self._debug, level)
+        described = describe_frame(self._session.known, self._debug, level)
         arguments = tuple(
             VariableView(variable.name, variable.type.name, text)
             for variable, (_, text) in zip(

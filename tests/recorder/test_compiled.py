@@ -190,3 +190,29 @@ def test_functions_of_a_library_are_called(tmp_path: Path) -> None:
     options = RecordOptions(program, tmp_path / "sum.trace", invoke=("sum", "2000", "-1"), engine="compiled")
     assert record(options).ending.results == (14000, (1 << 64) - 1)
     verified(tmp_path / "sum.trace")
+
+
+def test_the_backtrace_of_a_trap_has_no_values_that_were_not_kept(guest: Guests, tmp_path: Path) -> None:
+    """Each is that which the interpreter knows, or none at all; and the debugger tells the same."""
+    lines: dict[str, list[str]] = {}
+    for engine in ENGINES:
+        options = RecordOptions(guest("optimised", "-O2"), tmp_path / f"{engine}.trace", engine=engine)
+        result = record(options)
+        assert result.ending.kind is EndKind.TRAP
+        lines[engine] = result.backtrace.splitlines()
+        with Trace.open(result.path) as trace, Debugger(trace, ENGINES[engine]) as debugger:
+            debugger.goto(ToEnd())
+            told = [f"#{frame.level:<2} {frame.function} (" for frame in debugger.frames()]
+            shown = [[argument.value for argument in frame.arguments] for frame in debugger.frames()]
+        assert all(line.startswith(start) for line, start in zip(lines[engine], told, strict=True))
+        assert [_arguments(line) for line in lines[engine]] == shown
+    kept, known = ([_arguments(line) for line in lines[name]] for name in ("compiled", "interpreter"))
+    assert ["<optimized out>", "<optimized out>"] in kept
+    for ours, theirs in zip(kept, known, strict=True):
+        assert all(a in (b, "<optimized out>") for a, b in zip(ours, theirs, strict=True))
+
+
+def _arguments(line: str) -> list[str]:
+    """The values of the arguments in a line of a backtrace: ``#0  f (a=1, b=2) at x.c:1``."""
+    inside = line[line.index("(") + 1 : line.index(") at ")]
+    return [part.partition("=")[2] for part in inside.split(", ")] if inside else []

@@ -1,7 +1,7 @@
-"""Dead locals: those whose values nothing will ever read, so that no two engines need agree on them.
+"""Dead locals: those whose values nothing will ever read and no engine need know (`kept`).
 
-Compiled code does not keep them over a freeze (`liveness`); the interpreter does. States become comparable,
-and depend on their position alone, if all dead locals are cleared.
+Compiled code does not keep them over a freeze; the interpreter does. States become comparable, and depend on
+their position alone, if all of them are cleared.
 
 May import base, `ttd.wasm` and this package.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from ttd.instrument.liveness import Liveness
+from ttd.instrument.kept import Kept
 from ttd.state import Frame
 from ttd.wasm.model import Module
 from ttd.wasm.typing import type_function
@@ -50,19 +50,14 @@ class DeadLocals:
 
 
 class _Lives:
-    """The live locals of one function, by byte offset."""
+    """The known locals of one function, by byte offset."""
 
     def __init__(self, module: Module, function: int, always: int) -> None:
         typing = type_function(module, module.functions[function])
-        liveness = Liveness(typing, always, everywhere=True)
+        self._kept = Kept(module, typing, always)
         self._offsets = [instruction.offset for instruction in typing.instructions]
-        self._waiting = liveness.live
-        self._before = liveness.before
-        self._turns = sorted(liveness.before)
 
     def at(self, pc: int, innermost: bool) -> int:
-        """The mask of locals live before the instruction at `pc`, or behind the call there."""
+        """The mask of locals known before the instruction at `pc`, or while the call there is under way."""
         index = bisect_left(self._offsets, pc)
-        if not innermost:
-            return self._waiting[index]
-        return self._before[self._turns[bisect_left(self._turns, index)]]
+        return self._kept.before[index] if innermost else self._kept.waiting(index)
