@@ -27,17 +27,17 @@ trace_argument = click.argument("trace", required=False, type=click.Path(path_ty
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 """`--json`, the same for every command that has it."""
 
-ENGINES = ("interpreter", "compiled")
-"""The engines that can record and replay."""
+ENGINES = ("compiled", "interpreter")
+"""The engines that can record and replay, the default first."""
 
 engine_option = click.option(
-    "--engine", type=click.Choice(ENGINES), help="What runs the program; else what recorded it."
+    "--engine", type=click.Choice(ENGINES), help="What runs the program.  [default: compiled]"
 )
 """`--engine` of the commands that replay."""
 
 
 def replaying_engine(name: str | None) -> EngineFactory | None:
-    """The engine called `name`; None for that of the recording."""
+    """The engine called `name`; None, which stands for the default, for None."""
     from ttd.replayer.session import ENGINES
 
     return None if name is None else ENGINES[name]

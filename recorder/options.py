@@ -98,7 +98,7 @@ class RecordOptions:
     wasi: WasiOptions = field(default_factory=WasiOptions)
     invoke: tuple[str, ...] = ()
     host_file: Path | None = None
-    engine: str = "interpreter"
+    engine: str = "compiled"
     limits: Limits = field(default_factory=Limits)
     embed_sources: bool = True
     """Keep the source files that the debug information names, where they are found on this machine."""

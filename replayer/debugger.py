@@ -90,7 +90,7 @@ class Debugger:
         engine: EngineFactory | None = None,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        """Load the program of `trace` and stand at its begin. `engine` None: that of the recording.
+        """Load the program of `trace` and stand at its begin. `engine` None: the compiled one.
 
         `progress` is called some ten times a second during long motions, on the caller's thread.
         The trace stays the caller's: closing the debugger does not close it.

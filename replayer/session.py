@@ -116,13 +116,10 @@ def compiled(program: Program, host: Host) -> Engine:
     return CompiledEngine(program, host, always_live=always_live(program.module))
 
 
-ENGINES: dict[str, EngineFactory] = {"interpreter": interpreter, "compiled": compiled}
-"""All engines, by the names that manifests have for them."""
+ENGINES: dict[str, EngineFactory] = {"compiled": compiled, "interpreter": interpreter}
+"""All engines, by the names that manifests have for them. Each replays what either of them has recorded."""
 
-
-def engine_of(trace: Trace) -> EngineFactory:
-    """The engine with which `trace` was recorded; the interpreter if it is one that we do not know."""
-    return ENGINES.get(trace.manifest.engine, interpreter)
+DEFAULT_ENGINE = "compiled"
 
 
 @runtime_checkable
@@ -153,9 +150,9 @@ class Session:
         self.program = program_of(trace)
         self.ending: Ending = trace.ending
         self.host = ReplayHost(trace, self.program.module)
-        factory = factory or engine_of(trace)
+        factory = factory or ENGINES[DEFAULT_ENGINE]
         self.engine = factory(self.program, self.host)
-        exact = factory is interpreter and engine_of(trace) is interpreter
+        exact = factory is interpreter and ENGINES.get(trace.manifest.engine) is interpreter
         self._dead = None if exact else DeadLocals(self.program.module, always_live(self.program.module))
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self._topped = self.engine if isinstance(self.engine, Topped) else None

@@ -16,6 +16,7 @@ from ttd import calllog
 from ttd.store import codec, manifest, records, worker, writer
 from ttd.store.manifest import Manifest
 from ttd.store.schema import APPLICATION_ID, metadata
+from ttd.types import UNKNOWN_STEP
 
 PAGE = Path("docs") / "trace-format.md"
 
@@ -48,7 +49,12 @@ progress, whichever is latest.
 
 ## Encoding
 
-- **Position**: `tick` and `step`, two integers.
+- **Position**: `tick` and `step`, two integers. A step of {UNKNOWN_STEP:#x} (2^62 - 1), written `tick:?`,
+  says that only the tick is known; in order such a position lies behind all others of its tick. The compiled
+  engine records events and ends so: compiled code counts ticks, not steps. Whoever needs the exact
+  place goes to the tick and interprets on from there, as far as the event with that number, or to the
+  end of the run. A trap is found so while it is recorded, and its position is exact. So is that of every
+  snapshot but one at such an end, which holds no frames.
 - **Packed**: MessagePack in one zstd frame that tells its content's size. The MessagePack is a list of
   two: the packed contents (as bytes), and the exceptions that the contents refer to, each as the bytes
   of a packed `[tag, payload]`. A reader accepts at most {codec.MAX_PACKED >> 20} MiB of it.

@@ -32,7 +32,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "debuginfo": {"wasm", "base"},
     "expr": {"debuginfo", "wasm", "base"},
     "store": {"base"},
-    "recorder": {"store", "driver", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
+    "recorder": {
+        "store",
+        "driver",
+        "instrument",
+        "interpreter",
+        "engine",
+        "debuginfo",
+        "expr",
+        "wasm",
+        "base",
+    },
     "replayer": {
         "store",
         "driver",

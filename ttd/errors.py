@@ -55,6 +55,10 @@ class UnsupportedFeature(TtdError):
         self.offset = offset
 
 
+class EngineUnusable(TtdError):
+    """An engine cannot run a program that another one can; the message names that one."""
+
+
 class LinkError(TtdError):
     """An import of the module cannot be satisfied, or instantiation failed before any code ran."""
 

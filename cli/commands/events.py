@@ -33,7 +33,7 @@ def command(trace: Path | None, first: int, last: int | None, only: str | None, 
     """List the host calls of a recording (the latest without TRACE).
 
     Each line has the number of the event, its position and the call with its decoded arguments.
-    'goto event N' at the prompt goes there.
+    'goto event N' at the prompt goes there. Compiled code knows the tick of a call only: 120:?.
 
     \b
     Examples:

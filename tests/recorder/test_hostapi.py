@@ -334,9 +334,9 @@ def test_a_missing_host_file(tmp_path: Path) -> None:
 # --- whole recordings ----------------------------------------------------------------------------------
 
 
-def recorded(program: Path, host: Path, output: Path) -> RecordResult:
+def recorded(program: Path, host: Path, output: Path, engine: str) -> RecordResult:
     """A recording with a host file, replayed without it."""
-    options = RecordOptions(program, output, WasiOptions(stdin=StdinKind.NULL), host_file=host)
+    options = RecordOptions(program, output, WasiOptions(stdin=StdinKind.NULL), host_file=host, engine=engine)
     result = record(options)
     with Trace.open(output) as trace:
         assert trace.manifest.settings["host"] == str(host)
@@ -344,8 +344,8 @@ def recorded(program: Path, host: Path, output: Path) -> RecordResult:
     return result
 
 
-def test_the_sensor_example(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = recorded(Guests(EXAMPLES)("sensor"), EXAMPLES / "sensor.py", tmp_path / "run.trace")
+def test_the_sensor_example(tmp_path: Path, capfd: pytest.CaptureFixture[str], engine: str) -> None:
+    result = recorded(Guests(EXAMPLES)("sensor"), EXAMPLES / "sensor.py", tmp_path / "run.trace", engine)
     captured = capfd.readouterr()
     assert result.exit_code == 0
     warm = [float(text) for text in re.findall(r"sensor: round \d: (.*)", captured.err)]
@@ -354,13 +354,15 @@ def test_the_sensor_example(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert mean == pytest.approx(sum(warm) / 5, abs=0.002)
 
 
-def test_the_store_example(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = recorded(Guests(EXAMPLES)("store"), EXAMPLES / "store.py", tmp_path / "run.trace")
+def test_the_store_example(tmp_path: Path, capfd: pytest.CaptureFixture[str], engine: str) -> None:
+    result = recorded(Guests(EXAMPLES)("store"), EXAMPLES / "store.py", tmp_path / "run.trace", engine)
     assert result.exit_code == 7
     assert capfd.readouterr().out == "greeting: hello,  (12 bytes)\nanswer: missing\nanswer: 42 (2 bytes)\n"
 
 
-def test_what_host_functions_print_keeps_its_place(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_host_functions_print_keeps_its_place(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], engine: str
+) -> None:
     program = tmp_path / "module.wasm"
     program.write_bytes(
         bytes(
@@ -379,12 +381,12 @@ def test_what_host_functions_print_keeps_its_place(tmp_path: Path, capfd: pytest
     )
     host = tmp_path / "host.py"
     host.write_text(IMPORT + "@host_function('env')\ndef say(guest): print('host')\n")
-    recorded(program, host, tmp_path / "run.trace")
+    recorded(program, host, tmp_path / "run.trace", engine)
     assert capfd.readouterr().out == "host\nguest\nhost\n"
 
 
 def test_a_host_file_may_replace_wasi(
-    guest: Guests, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    guest: Guests, tmp_path: Path, capfd: pytest.CaptureFixture[str], engine: str
 ) -> None:
     host = tmp_path / "host.py"
     host.write_text(
@@ -392,7 +394,7 @@ def test_a_host_file_may_replace_wasi(
         "    total = sum(guest.read_int(iovs + 8 * i + 4) for i in range(count))\n"
         "    guest.write_int(out, total)\n    return 0\n"
     )
-    assert recorded(guest("hello"), host, tmp_path / "run.trace").exit_code == 0
+    assert recorded(guest("hello"), host, tmp_path / "run.trace", engine).exit_code == 0
     assert capfd.readouterr().out == ""
 
 

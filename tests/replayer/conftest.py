@@ -33,12 +33,24 @@ def always_compiled(program: Program, host: Host) -> Engine:
 
 
 @pytest.fixture(scope="session", params=session_module.ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def engine(request: pytest.FixtureRequest) -> str:
     """The engine that records and replays, by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TTD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setitem(session_module.ENGINES, "compiled", always_compiled)
-        yield request.param
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what these tests have compiled is kept until their end."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def replayed(engine: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay with `engine` unless told otherwise."""
+    monkeypatch.setenv("TTD_CACHE_DIR", str(cache))
+    monkeypatch.setitem(session_module.ENGINES, "compiled", always_compiled)
+    monkeypatch.setattr(session_module, "DEFAULT_ENGINE", engine)
 
 
 @pytest.fixture(scope="session")

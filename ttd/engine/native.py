@@ -24,7 +24,7 @@ from ttd.engine.exports import Exports
 from ttd.engine.gates import Gates
 from ttd.engine.memory import LinearMemory
 from ttd.engine.references import References
-from ttd.errors import LinkError, check
+from ttd.errors import EngineUnusable, LinkError, check
 from ttd.instrument import abi
 from ttd.instrument.continuation import continuation, entry, patch
 from ttd.instrument.facts import Facts
@@ -105,7 +105,7 @@ class Compiled:
         key = function, places
         if key not in self._patches:
             made = patch(self.instrumented, function, places)
-            self._patches[key] = wasmtime.Module(self.engine, made)
+            self._patches[key] = self._compile(made)
         return self._patches[key]
 
     def thaw(self, site: Site, places: frozenset[int] = _NO_PLACES) -> wasmtime.Module:
@@ -114,7 +114,7 @@ class Compiled:
             noting = site.function, site.number, places
             if noting not in self._noting:
                 made = continuation(self.instrumented, site, places)
-                self._noting[noting] = wasmtime.Module(self.engine, made)
+                self._noting[noting] = self._compile(made)
             return self._noting[noting]
         return self._entrance(
             site.function, site.number, "thaw", lambda: continuation(self.instrumented, site)
@@ -144,10 +144,21 @@ class Compiled:
         if stored is not None:
             with contextlib.suppress(wasmtime.WasmtimeError):  # it may be of another processor
                 return wasmtime.Module.deserialize(self.engine, stored)
-        module = wasmtime.Module(self.engine, make() + _name_section(part))
+        module = self._compile(make() + _name_section(part))
         if self._cache is not None:
             self._cache.put(self._key, part, bytes(module.serialize()))
         return module
+
+    def _compile(self, code: bytes) -> wasmtime.Module:
+        """EngineUnusable where Wasmtime refuses: instrumented code may exceed limits that its original does
+        not."""
+        try:
+            return wasmtime.Module(self.engine, code)
+        except wasmtime.WasmtimeError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise EngineUnusable(
+                f"the compiled engine cannot run this program ({reason}); use --engine interpreter"
+            ) from error
 
     def opcode_at_trap(self, trap: wasmtime.Trap) -> int | None:
         """The first byte of the instruction that trapped, as far as Wasmtime tells where that was."""
