@@ -425,6 +425,8 @@ class _Recorder:
         shaped = f"(i64.or (i64.or (i64.const {fixed}) {results_at}) {reads})"
         yield _put64(FUNCTION, _get("p"), shaped)
         yield _set("results", _get("q"))
+        # What the stack has no room for must show before the call is made: afterwards it has to be logged.
+        yield f"(drop (call $append {_get('q')} {_const(0)} {_const(0)}))"
         yield _put32(PENDING, _STATE, _const(1))
         yield _set("errno", f"(call $wasi{self._index} {arguments})")
         yield _put32(PENDING, _STATE, _const(0))
