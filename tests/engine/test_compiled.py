@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
+import wasmtime
 
 from tests.engine.agreement import States, compiled
 from tests.interpreter.programs import PROGRAMS
@@ -239,6 +241,27 @@ def large_function(instructions: int, calls: int, locals_: int) -> bytes:
     builder.define(main, code.emit("local.get", 0), [I32] * locals_)
     builder.export("main", ExternKind.FUNCTION, main)
     return builder.encode()
+
+
+def test_what_does_not_overflow_the_stack_of_wasmtime_does_not_overflow_ours() -> None:
+    text = """
+      (global $deepest (export "deepest") (mut i32) (i32.const 0))
+      (func $down (param i32) (result i32)
+        (global.set $deepest (local.get 0))
+        (if (result i32) (local.get 0)
+          (then (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+          (else (i32.const 0))))
+      (func (export "main") (result i32) (call $down (i32.const DEPTH)))"""
+    store = wasmtime.Store()
+    endless = wasmtime.Module(store.engine, f"(module {text.replace('DEPTH', '-1')})")
+    exports = wasmtime.Instance(store, endless, []).exports(store)
+    with pytest.raises(wasmtime.Trap, match="stack exhausted"):
+        cast(wasmtime.Func, exports["main"])(store)
+    depth = -1 - cast(int, cast(wasmtime.Global, exports["deepest"]).value(store))
+    assert depth > 10_000
+    engine = compiled(program_of(text.replace("DEPTH", str(depth - 5))), replaying=False)
+    ending = engine.run(Goal()).ending
+    assert ending is not None and ending.results == (depth - 5,)
 
 
 def test_an_exception_stays_the_same_object_while_it_is_somewhere() -> None:

@@ -41,6 +41,11 @@ _FAR = 1 << 62
 _WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValType.V128: 16}
 """Bytes of a value in a record; it may take more room there."""
 
+_STACK = 1 << 20
+"""Bytes of native stack for the guest: twice what Wasmtime gives, since frames of instrumented code are up to
+twice as large, and a program that does not overflow its stack should not do so because it is recorded. The
+main thread has 8 MiB of stack on Linux and macOS, and 2 MB under Python for Windows."""
+
 _MANY_EXCEPTIONS = 256
 """Exceptions that have crossed, above which those that the program has let go of are let go of too."""
 
@@ -66,6 +71,7 @@ def new_engine() -> wasmtime.Engine:
     config.wasm_relaxed_simd = True
     config.wasm_relaxed_simd_deterministic = True
     config.memory_may_move = False
+    config.max_wasm_stack = _STACK
     ffi.wasmtime_config_wasm_branch_hinting_set(config.ptr(), True)  # wasmtime-py has no name for it yet
     return wasmtime.Engine(config)
 
