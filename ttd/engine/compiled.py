@@ -46,7 +46,7 @@ from ttd.engine.stores import new_store
 from ttd.errors import TtdError, unreachable
 from ttd.instrument import abi
 from ttd.instrument.module import Instrumented
-from ttd.instrument.sites import Site, SiteKind
+from ttd.instrument.sites import Site
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import WASM_PAGE, Frame, Snapshot, State
 from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position, StopReason, Trap, TrapKind, Value
@@ -94,7 +94,7 @@ class CompiledEngine:
         self._exact = Interpreter(program, host, imports, self._store)
         self._move_memories()
         self._native = self._instantiate()
-        self._sites = _SiteIndex(self._compiled.instrumented)
+        self._sites = _SiteIndex(self._compiled)
         self._base: Snapshot | None = Snapshot.capture(self._exact.state) if replaying else None
         self._ending: Ending | None = None
         self.last_tick = program.exhaustion.tick if program.exhaustion is not None else _FAR
@@ -270,7 +270,7 @@ class CompiledEngine:
             return self._native
         if build not in self._builds:
             made = self._compiled.instrumented.with_probes(build is Build.WATCHING)
-            self._builds[build] = Compiled(self._compiled.engine, made, user_cache())
+            self._builds[build] = Compiled(self._compiled.engine, made, user_cache(), self._compiled)
         if build not in self._armed:
             self._armed[build] = self._instantiate(self._builds[build])
         return self._armed[build]
@@ -393,20 +393,16 @@ def program_store(engine: wasmtime.Engine, limits: Limits) -> wasmtime.Store:
 class _SiteIndex:
     """Finds the site at which a frame that the interpreter has can be thawed."""
 
-    def __init__(self, instrumented: Instrumented) -> None:
-        self._instrumented = instrumented
-        self._ticks: dict[int, dict[int, Site]] = {}
-        self._calls: dict[int, dict[int, Site]] = {}
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
 
     def tick(self, frame: Frame) -> Site | None:
         """Of the innermost frame, at a tick."""
-        self._prepare(frame.function)
-        return self._ticks[frame.function].get(frame.pc)
+        return self._compiled.table(frame.function).loops.get(frame.pc)
 
     def call(self, frame: Frame) -> Site:
         """Of a frame that waits for its callee."""
-        self._prepare(frame.function)
-        return self._calls[frame.function][frame.pc]
+        return self._compiled.table(frame.function).calls[frame.pc]
 
     def can_go_on(self, frames: Sequence[Frame], position: Position) -> bool:
         """Whether compiled code can take over these frames: the innermost one was just entered or is at a
@@ -421,23 +417,13 @@ class _SiteIndex:
 
     def ticks(self, function: int) -> bool:
         """Whether entering `function` is a tick."""
-        return function in self._instrumented.plans
+        return function in self._compiled.instrumented.ticking
 
     def _waits(self, frame: Frame) -> bool:
-        self._prepare(frame.function)
-        return frame.pc in self._calls[frame.function]
+        return frame.pc in self._compiled.table(frame.function).calls
 
     def _ticked(self, frame: Frame) -> bool:
         return self.ticks(frame.function) and self.tick(frame) is not None
-
-    def _prepare(self, function: int) -> None:
-        """Several loops may come to rest at one instruction. Which of them is thawed makes no difference:
-        between each and the instruction nothing is done."""
-        if function in self._ticks:
-            return
-        sites = self._instrumented.plans[function].sites
-        self._ticks[function] = {site.pc: site for site in sites if site.kind is SiteKind.LOOP}
-        self._calls[function] = {site.pc: site for site in sites if site.kind is SiteKind.CALL}
 
 
 class _Stack:

@@ -30,6 +30,7 @@ from ttd.instrument.continuation import continuation, entry, patch
 from ttd.instrument.facts import Facts
 from ttd.instrument.module import Instrumented, constant, gate_type, mutable_globals
 from ttd.instrument.sites import Site
+from ttd.instrument.sitetable import SiteTable
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasm.builder import Code, ModuleBuilder
@@ -83,8 +84,13 @@ class Compiled:
     """
 
     def __init__(
-        self, engine: wasmtime.Engine, instrumented: Instrumented, cache: Cache | None = None
+        self,
+        engine: wasmtime.Engine,
+        instrumented: Instrumented,
+        cache: Cache | None = None,
+        like: Compiled | None = None,
     ) -> None:
+        """`like` is another build of the same program."""
         self.engine = engine
         self.instrumented = instrumented
         self._cache = cache
@@ -94,6 +100,7 @@ class Compiled:
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
         self._noting: dict[tuple[int, int, frozenset[int]], wasmtime.Module] = {}
         self._patches: dict[tuple[int, frozenset[int]], wasmtime.Module] = {}
+        self._tables: dict[int, SiteTable] = like._tables if like is not None else {}
         self._share_facts()
         self.main = self._module("main", instrumented.encode)
 
@@ -105,6 +112,23 @@ class Compiled:
             self.instrumented.adopt(Facts.from_json(stored))
         else:
             self._cache.put(self._key, "facts", self.instrumented.facts.to_json())
+
+    def table(self, function: int) -> SiteTable:
+        """The sites of a function that ticks."""
+        if function not in self._tables:
+            self._tables[function] = self._find_table(function)
+        return self._tables[function]
+
+    def _find_table(self, function: int) -> SiteTable:
+        part = f"sites-{function}"
+        stored = self._cache.get(self._key, part) if self._cache is not None else None
+        if stored is not None:
+            types = self.instrumented.module.functions[function].local_types
+            return SiteTable.from_json(function, types, stored)
+        table = SiteTable.of(self.instrumented.plans[function])
+        if self._cache is not None:
+            self._cache.put(self._key, part, table.to_json())
+        return table
 
     def patch(self, function: int, places: frozenset[int]) -> wasmtime.Module:
         """What stands in for a function to note the tick at `places`."""
@@ -292,8 +316,7 @@ class Native:
         places: frozenset[int] = _NO_PLACES,
     ) -> int:
         """Go on with a frame that was frozen at `site`, whose callee has returned `results` or thrown."""
-        plan = self.instrumented.plans[site.function]
-        types = plan.record_types(site)
+        types = self._compiled.table(site.function).record_types(site)
         values = [frame.locals[i] for i in site.locals] + frame.operands
         end, references = self._put(abi.HEADER, values, types, 0)
         if not threw:
@@ -378,9 +401,9 @@ class Native:
         spilled, offset, length = [], 0, end - abi.SPILL_BASE
         while offset < length:
             header, raw_entry = struct.unpack_from("<Qq", data, offset)
-            plan = self.instrumented.plans[header & 0xFFFFFFFF]
-            site = plan.sites[header >> 32]
-            types, picks = plan.spilled(site)
+            table = self._compiled.table(header & 0xFFFFFFFF)
+            site = table.sites[header >> 32]
+            types, picks = table.spilled(site)
             _, size = abi.offsets(types)
             spilled.append((site, raw_entry, types, picks, offset))
             offset += size

@@ -209,16 +209,6 @@ class FunctionPlan:
         gathering.close()
         return gathering.groups
 
-    def spilled(self, site: Site) -> tuple[tuple[ValType, ...], list[int] | None]:
-        """Types of the values in the record that a freeze at `site` spills; and, if that record is one of a
-        group, where in it the values of the site are."""
-        group = self.groups.get(site.number)
-        if group is None:
-            return self.record_types(site), None
-        places = {value: place for place, value in enumerate(group.values)}
-        picks = [places[value] for value in self.record_values(site)]
-        return tuple(type_ for _, _, type_ in group.values), picks
-
     def record_values(self, site: Site) -> list[tuple[bool, int, ValType]]:
         """What the record of a frame frozen at `site` consists of, as `SiteGroup.values`."""
         types = self.function.local_types
