@@ -27,9 +27,9 @@ COMPLETION_VARIABLE = "_TTD_COMPLETE"
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib import metadata
+        from ttd.version import VERSION
 
-        click.echo(f"ttd {metadata.version('ttd')}")
+        click.echo(f"ttd {VERSION}")
         ctx.exit()
 
 

@@ -17,24 +17,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from ttd.engine.protocol import TICK_RULE, Engine, Goal, Host, Limits, Program
-from ttd.errors import InvalidModule, UsageError, check, unreachable
-from ttd.recorder.aftermath import walk_into_trap
+from ttd.errors import InvalidModule, TtdError, UsageError, check, unreachable
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
 from ttd.recorder.interruption import Inbox
 from ttd.recorder.options import Entry, RecordOptions, WasiOptions, plan_invocations
 from ttd.recorder.snapshots import SnapshotPolicy
-from ttd.recorder.sources import collect_sources
+from ttd.recorder.sources import collect_sources, source_names
 from ttd.state import State
 from ttd.store.directory import reserve, set_latest
 from ttd.store.manifest import Manifest, Preopen, RecordedInvocation, RecordedLimits
-from ttd.store.trace import Trace, TraceWriter
+from ttd.store.writer import TraceWriter
 from ttd.types import Ending, EndKind, Position, StopReason
-from ttd.wasm.model import Module
+from ttd.version import VERSION
 
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
@@ -140,18 +138,26 @@ class _Setup:
 
     def writer(self) -> TraceWriter:
         """A new trace with all that is known beforehand."""
-        sources = _sources(self.module, self.options.program) if self.options.embed_sources else {}
         manifest = _manifest(self.options, self.limits, self.wasi, self.entries)
         path = self.options.output or reserve(manifest.name)
         try:
-            writer = TraceWriter.create(path, manifest, self.data, sources)
+            writer = TraceWriter.create(path, manifest, self.data)
         except BaseException:
             if self.options.output is None:
                 path.unlink(missing_ok=True)
             raise
         if self.options.output is None:
             set_latest(path)
+        if self.options.engine != "compiled":  # it would hold up the writer's thread, being Python too
+            writer.flush()
         return writer
+
+    def sources(self) -> dict[str, bytes]:
+        """The source files that are to be kept in the trace. Takes long if the debug information is new."""
+        if not self.options.embed_sources:
+            return {}
+        folders = self.options.program.absolute().parent, Path.cwd()
+        return collect_sources(source_names(self.module), folders)
 
 
 class _Recording:
@@ -181,9 +187,13 @@ class _Recording:
         start = time.perf_counter()
         with self._inbox, self._closing():
             thread = _start(self._guest)
+            collecting = threading.Thread(target=self._collect_sources, name="ttd-sources", daemon=True)
+            collecting.start()
             ending = self._await(thread)
             seconds = time.perf_counter() - start
-            self._writer.finish(ending, hurry=ending.kind is EndKind.INTERRUPTED)
+            hurry = ending.kind is EndKind.INTERRUPTED
+            collecting.join(_LAST_GRACE if hurry else None)
+            self._writer.finish(ending, hurry)
         return self._result(ending, seconds, thread.is_alive())
 
     @contextlib.contextmanager
@@ -193,7 +203,15 @@ class _Recording:
         except BaseException:
             with contextlib.suppress(Exception):  # The first error is the one that counts.
                 self._writer.close()
+            if self._setup.options.output is None and not self._writer.output_size:
+                self._writer.path.unlink(missing_ok=True)  # it was only reserved
             raise
+
+    def _collect_sources(self) -> None:
+        """Store the source files, while the guest runs. On a thread of its own."""
+        files = self._setup.sources()
+        with contextlib.suppress(TtdError):  # it could not be written, or has ended in a hurry
+            self._writer.add_sources(files)
 
     # --- the guest's thread -----------------------------------------------------------------------------
 
@@ -231,6 +249,9 @@ class _Recording:
         if ending.position.is_exact:
             self._make_backtrace(self._engine.state)
             return
+        from ttd.recorder.aftermath import walk_into_trap
+        from ttd.store.trace import Trace
+
         self._writer.flush()
         name = self._setup.options.engine
         with Trace.open(self._writer.path) as trace:
@@ -343,12 +364,6 @@ def _make_engine(name: str, program: Program, host: Host, replaying: bool = Fals
     return Interpreter(program, host)
 
 
-def _sources(module: Module, program: Path) -> dict[str, bytes]:
-    from ttd.debuginfo import DebugInfo
-
-    return collect_sources(DebugInfo(module).files(), (program.absolute().parent, Path.cwd()))
-
-
 def _manifest(
     options: RecordOptions, limits: Limits, wasi: WasiOptions, entries: Sequence[Entry]
 ) -> Manifest:
@@ -360,7 +375,7 @@ def _manifest(
         ),
         limits=RecordedLimits(limits.call_depth, limits.memory_pages, limits.table_elements),
         tick_rule=TICK_RULE,
-        ttd_version=version("ttd"),
+        ttd_version=VERSION,
         engine=options.engine,
         argv=wasi.argv,
         env=wasi.env,

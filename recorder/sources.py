@@ -1,13 +1,17 @@
 """Which source files go into the trace, so that it can be debugged on a machine that has none of them.
 
-Imports nothing of ttd.
+Imports `ttd.debuginfo`, `ttd.engine.cache` and `ttd.wasm`.
 """
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+
+from ttd.engine.cache import program_key, user_cache
+from ttd.wasm.model import Module
 
 _SUFFIXES = {
     ".c", ".h", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".h++", ".inc", ".inl",
@@ -22,6 +26,24 @@ MAX_FILE = 4 << 20
 
 MAX_TOTAL = 64 << 20
 """Bytes of all sources that are kept."""
+
+
+_NAMES = "sources"
+"""The part of a program in the cache that holds the names of its source files."""
+
+
+def source_names(module: Module) -> list[str]:
+    """The paths of the source files that a module's debug information names, found now or earlier."""
+    cache, key = user_cache(), program_key(module.data)
+    stored = cache.get(key, _NAMES) if cache is not None else None
+    if stored is not None:
+        return [str(name) for name in json.loads(stored)]
+    from ttd.debuginfo import DebugInfo
+
+    names = list(DebugInfo(module).files())
+    if cache is not None:
+        cache.put(key, _NAMES, json.dumps(names).encode())
+    return names
 
 
 def collect_sources(paths: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, bytes]:

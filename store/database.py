@@ -19,10 +19,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from sqlalchemy.pool import StaticPool
 
 from ttd.errors import DamagedTrace, TraceVersionError, TtdError, UsageError
 from ttd.store.manifest import FORMAT_VERSION
+from ttd.store.newborn import journal
 from ttd.store.schema import APPLICATION_ID, metadata
 
 HEADER_SIZE = 100
@@ -99,54 +99,6 @@ def create_tables(path: Path) -> None:
             metadata.create_all(connection)
     finally:
         database.close()
-
-
-@contextmanager
-def newborn(path: Path) -> Iterator[Path]:
-    """Build a file under another name; it appears as `path`, whole, when the block ends well.
-
-    An empty regular file at `path` (a reserved name) is replaced; anything else raises UsageError.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"cannot write a trace to {path.parent}: {error.strerror or error}") from error
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        _publish(temporary, path)
-    finally:
-        for leftover in (temporary, _journal(temporary)):
-            leftover.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    try:
-        status = path.lstat()
-    except OSError:
-        status = None
-    if status is not None:
-        # Devices, pipes and links have no size either, and whoever is root would lose them.
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path} is not a regular file; choose another name for the trace")
-        if status.st_size > 0:
-            raise UsageError(f"{path} exists already; choose another name or delete it")
-        temporary.replace(path)
-        return
-    try:
-        path.hardlink_to(temporary)  # unlike a rename, it never overwrites
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already; choose another name or delete it") from error
-    except OSError:  # a file system without hard links
-        temporary.replace(path)
 
 
 # --- reading -----------------------------------------------------------------------------------------
@@ -271,7 +223,7 @@ def _check_schema(driver: sqlite3.Connection) -> None:
 def _second_try(path: Path, error: Exception) -> Database:
     """What to do when the plain way failed: by the journal left behind, the lock, or the damage."""
     code = getattr(error, "sqlite_errorcode", 0)
-    if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and _journal(path).exists():
+    if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) and journal(path).exists():
         return _recovered_copy(path)
     if code & 0xFF == sqlite3.SQLITE_BUSY:
         raise TtdError(f"{path} is locked by another program; try again later") from error
@@ -311,7 +263,7 @@ def _recovered_copy(path: Path) -> Database:
     copy = Path(directory.name) / path.name
     try:
         shutil.copyfile(path, copy)
-        shutil.copyfile(_journal(path), _journal(copy))
+        shutil.copyfile(journal(path), journal(copy))
         with closing(sqlite3.connect(copy)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         database = open_for_reading(copy)
@@ -323,7 +275,3 @@ def _recovered_copy(path: Path) -> Database:
         raise
     database.on_close = directory.cleanup
     return database
-
-
-def _journal(path: Path) -> Path:
-    return path.with_name(path.name + "-journal")

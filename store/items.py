@@ -6,6 +6,8 @@ May import base modules only.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ttd.calllog import CallLog
@@ -21,8 +23,28 @@ class Barrier(threading.Event):
     """An item that is set when everything before it is committed."""
 
 
-Item: TypeAlias = HostCall | CallLog | Snapshot | Position | Ending | Barrier
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Source files, by name."""
+
+    files: Mapping[str, bytes]
+
+
+Item: TypeAlias = HostCall | CallLog | Snapshot | Position | Ending | Barrier | Sources
 """What a queue holds; a position is a note of progress."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the two threads tell each other beside the queue."""
+
+    taken: int = 0
+    """Bytes taken out of the queue, as `weight` counts them."""
+    snapshots_done: int = 0
+    storing_seconds: float = 0.0
+    """Seconds of processor time that storing snapshots has taken."""
+    hurry: bool = False
+    """Store no more snapshots, not even the one that has been begun."""
 
 
 def weight(event: HostCall | CallLog) -> int:

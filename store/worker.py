@@ -18,14 +18,15 @@ from ttd.calllog import CallLog
 from ttd.errors import InternalError
 from ttd.events import HostCall
 from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
-from ttd.store.codec import checksum
+from ttd.store.codec import checksum, content_hash, encode_text
 from ttd.store.database import Database
 from ttd.store.grouping import groups
-from ttd.store.items import Barrier, Item, weight
+from ttd.store.items import Barrier, Item, Sources, Tally, weight
 from ttd.store.pages import ContentWriter
 from ttd.store.records import encode_calls, encode_ending, encode_events, encode_snapshot, large_parts
 from ttd.store.schema import ending as ending_table
 from ttd.store.schema import events as event_table
+from ttd.store.schema import file as file_table
 from ttd.store.schema import progress as progress_table
 from ttd.store.schema import snapshot as snapshot_table
 from ttd.types import UNKNOWN_STEP, Ending, Position
@@ -46,20 +47,15 @@ TRANSACTION = 4 << 20
 class Worker:
     """Takes items out of a queue and puts rows into tables. Used on one thread only."""
 
-    def __init__(self, database: Database, trace: int) -> None:
-        self.taken = 0
-        """Bytes taken out of the queue, as `weight` counts them."""
-        self.snapshots_done = 0
-        self.storing_seconds = 0.0
-        """Seconds of processor time that storing snapshots has taken."""
-        self.hurry = False
-        """Store no more snapshots, not even the one that has been begun."""
+    def __init__(self, database: Database, trace: int, tally: Tally | None = None) -> None:
         self._database = database
+        self._tally = tally or Tally()
         self._trace = trace
         self._contents = ContentWriter()
         self._maps = _PageMaps()
         self._events: list[HostCall | CallLog] = []
         self._next_event = 0
+        self._sources: list[Sources] = []
         self._snapshots: deque[Snapshot] = deque()
         self._number = 0
         self._storing: Iterator[None] | None = None
@@ -79,6 +75,8 @@ class Worker:
             with self._database.engine.begin() as connection:
                 self._write_events(connection)
                 self._write_progress(connection)
+        if self._sources:
+            self._write_sources()
         if self._store_portion():
             return True
         if self._ending is not None:
@@ -103,9 +101,11 @@ class Worker:
                 self._progress = item
             elif isinstance(item, Ending):
                 self._ending = item
+            elif isinstance(item, Sources):
+                self._sources.append(item)
             else:
                 self._barriers.append(item)
-        self.taken += size
+        self._tally.taken += size
 
     # --- events --------------------------------------------------------------------------------------
 
@@ -143,11 +143,17 @@ class Worker:
     def _write_ending(self, connection: Connection, ending: Ending) -> None:
         self._insert(connection, ending_table, {"events": self._next_event}, encode_ending(ending))
 
+    def _write_sources(self) -> None:
+        files = [("source", *file) for sources in self._sources for file in sources.files.items()]
+        with self._database.engine.begin() as connection:
+            insert_files(connection, self._contents, self._trace, files)
+        self._sources = []
+
     # --- snapshots -----------------------------------------------------------------------------------
 
     def _store_portion(self) -> bool:
         """Store the next portion of the first waiting snapshot; whether anything is left to store."""
-        if self.hurry:
+        if self._tally.hurry:
             self._storing = None
             self._snapshots.clear()
         if self._storing is None and self._snapshots:
@@ -155,10 +161,10 @@ class Worker:
         if self._storing is not None:
             began = time.thread_time()
             is_done = next(self._storing, self) is self
-            self.storing_seconds += time.thread_time() - began
+            self._tally.storing_seconds += time.thread_time() - began
             if is_done:
                 self._storing = None
-                self.snapshots_done += 1
+                self._tally.snapshots_done += 1
         return self._storing is not None or bool(self._snapshots)
 
     def _store(self, snapshot: Snapshot) -> Iterator[None]:
@@ -212,6 +218,17 @@ class _PageMaps:
 
     def remember(self, memories: Sequence[MemoryImage], maps: Sequence[list[int]]) -> None:
         self._before = [(image.pages, numbers) for image, numbers in zip(memories, maps, strict=True)]
+
+
+def insert_files(
+    connection: Connection, contents: ContentWriter, trace: int, files: Sequence[tuple[str, str, bytes]]
+) -> None:
+    """Add files, (kind, name, data) each, to a recording."""
+    stored = contents.put(connection, [data for _, _, data in files])
+    for (kind, name, data), content in zip(files, stored, strict=True):
+        key = checksum(content_hash(data), file_table.name, trace, kind, name)
+        row = {"trace": trace, "kind": kind, "name": encode_text(name), "content": content, "checksum": key}
+        connection.execute(file_table.insert(), [row])
 
 
 def insert_row(

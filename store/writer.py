@@ -4,15 +4,15 @@ The guest's thread only puts things into a queue; a thread of the writer's own h
 and commits, at least every `INTERVAL` seconds while there is something (see `worker`). An error over there
 surfaces in the next call here.
 
-May import base modules and the store's. SQLAlchemy comes in with the first writer, not with this module.
+May import base modules and the store's. SQLAlchemy comes in on the writer's thread, while the guest runs.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,16 +21,15 @@ from ttd.calllog import CallLog
 from ttd.errors import InternalError, TtdError, UsageError
 from ttd.events import HostCall
 from ttd.state import Snapshot
-from ttd.store.codec import MAX_BLOB, checksum, content_hash, encode_text, pack
-from ttd.store.items import Barrier, Item, weight
+from ttd.store.codec import MAX_BLOB, checksum, pack
+from ttd.store.items import Barrier, Item, Sources, Tally, weight
 from ttd.store.manifest import FORMAT_VERSION, Manifest
+from ttd.store.newborn import Newborn
 from ttd.types import Ending, Position
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from ttd.store.database import Database
-    from ttd.store.pages import ContentWriter
+    from ttd.store.worker import Worker
 
 INTERVAL = 0.1
 """Seconds after which what is in the queue is written, however little it is."""
@@ -50,14 +49,12 @@ class TraceWriter:
     Everything raises TtdError when writing failed (disk full, file deleted, …) and UsageError where said.
     """
 
-    def __init__(self, path: Path, database: Database, trace: int) -> None:
-        """Use `create` instead."""
-        from ttd.store.worker import Worker
-
+    def __init__(self, path: Path, begin: Callable[[], tuple[Database, int]]) -> None:
+        """Use `create` instead. `begin` gives the database, and the number of the recording in it."""
         self.path = path
-        self.trace = trace
-        """Number of the recording in its database."""
+        self._begin = begin
         self._queue: deque[Item] = deque()
+        self._tally = Tally()
         self._wake = threading.Event()
         self._room = threading.Event()
         self._snapshots_put = 0
@@ -66,7 +63,6 @@ class TraceWriter:
         self._closing = False
         self._error: BaseException | None = None
         self._done = False
-        self._worker = Worker(database, trace)
         self._thread = threading.Thread(target=self._run, name="ttd-trace-writer", daemon=True)
         self._thread.start()
 
@@ -80,23 +76,22 @@ class TraceWriter:
         *,
         shared: bool = False,
     ) -> TraceWriter:
-        """Begin a recording in a new file `path`, which appears at once with all that is known now in it.
+        """Begin a recording in a new file `path`, which appears, with all that is known now in it, as soon as
+        the writer's thread has made it: SQLAlchemy alone takes 0.15 s to import, and nobody waits for it.
 
         An empty file there is replaced. With `shared` the recording is added to those that a database at
         `path` has already. Raises UsageError when there is something else, or it cannot be written.
         """
-        from ttd.store.database import check_header, create_tables, newborn, open_for_writing
-
         files = [("module", "", module), *(("source", *item) for item in (sources or {}).items())]
+        _check_sizes(files)
         with _telling(path):
             if shared and path.exists() and path.stat().st_size:
+                from ttd.store.database import check_header
+
                 check_header(path)
-                trace = _add(path, manifest, files)
-            else:
-                with newborn(path) as temporary:
-                    create_tables(temporary)
-                    trace = _add(temporary, manifest, files)
-            return cls(path, open_for_writing(path), trace)
+                return cls(path, lambda: _add_to(path, manifest, files))
+            newborn = Newborn(path)
+        return cls(path, lambda: _make(newborn, manifest, files))
 
     # --- the guest's side ----------------------------------------------------------------------------
 
@@ -128,6 +123,14 @@ class TraceWriter:
         self._wake.set()
         self._wait_for_room()
 
+    def add_sources(self, files: Mapping[str, bytes]) -> None:
+        """Store source files, by name, that the recording does not have yet."""
+        if self._done or self._error is not None:
+            self._refuse()
+        _check_sizes([("source", *item) for item in files.items()])
+        self._queue.append(Sources(files))
+        self._wake.set()
+
     def progress(self, position: Position) -> None:
         """Note that the run has come to `position`, for the case that it is cut off."""
         if self._done or self._error is not None:
@@ -149,7 +152,7 @@ class TraceWriter:
         """Note how the run ended, commit everything, and close; in a hurry without waiting snapshots."""
         if self._done or self._error is not None:
             self._refuse()
-        self._worker.hurry = hurry
+        self._tally.hurry = hurry
         self._queue.append(ending)
         self._done = True
         self.close()
@@ -176,17 +179,17 @@ class TraceWriter:
     @property
     def backlog(self) -> int:
         """How many snapshots are waiting to be written: with some of them, better take no other."""
-        return self._snapshots_put - self._worker.snapshots_done
+        return self._snapshots_put - self._tally.snapshots_done
 
     @property
     def storing_seconds(self) -> float:
         """Seconds of processor time that storing snapshots has taken so far."""
-        return self._worker.storing_seconds
+        return self._tally.storing_seconds
 
     @property
     def queued(self) -> int:
         """About how many bytes of events wait in the queue."""
-        return self._put - self._worker.taken
+        return self._put - self._tally.taken
 
     @property
     def output_size(self) -> int:
@@ -209,7 +212,7 @@ class TraceWriter:
 
     def _refuse(self) -> None:
         if self._error is not None:
-            kept = "; what was recorded before that opens" if self.path.exists() else ""
+            kept = "; what was recorded before that opens" if self.output_size else ""
             raise _told(self.path, self._error, kept)
         raise InternalError("a trace was written to after its end")
 
@@ -217,27 +220,52 @@ class TraceWriter:
 
     def _run(self) -> None:
         try:
-            while True:
-                closing = self._closing
-                if not closing:
-                    self._wake.wait(INTERVAL)
-                    self._wake.clear()
-                while self._worker.cycle(self._queue):
-                    self._room.set()
-                self._room.set()
-                if closing:
-                    break
+            from ttd.store.worker import Worker
+
+            with closing(Worker(*self._begin(), self._tally)) as worker:
+                self._serve(worker)
         except BaseException as error:
             self._error = error
-        finally:
-            self._close_database()
-
-    def _close_database(self) -> None:
-        try:
-            self._worker.close()
-        except BaseException as error:
-            self._error = self._error or error
         self._room.set()
+
+    def _serve(self, worker: Worker) -> None:
+        """Do what is in the queue, until the writer closes."""
+        while True:
+            is_last = self._closing
+            if not is_last:
+                self._wake.wait(INTERVAL)
+                self._wake.clear()
+            while worker.cycle(self._queue):
+                self._room.set()
+            self._room.set()
+            if is_last:
+                return
+
+
+def _check_sizes(files: Sequence[tuple[str, str, bytes]]) -> None:
+    for _, name, data in files:
+        if len(data) > MAX_BLOB:
+            raise UsageError(f"{name or 'the module'} is too large for a trace ({len(data)} bytes)")
+
+
+def _make(
+    newborn: Newborn, manifest: Manifest, files: Sequence[tuple[str, str, bytes]]
+) -> tuple[Database, int]:
+    """Make a new database of a recording with its files; the number of the recording."""
+    from ttd.store.database import create_tables, open_for_writing
+
+    with newborn as temporary:
+        create_tables(temporary)
+        number = _add(temporary, manifest, files)
+    return open_for_writing(newborn.path), number
+
+
+def _add_to(path: Path, manifest: Manifest, files: Sequence[tuple[str, str, bytes]]) -> tuple[Database, int]:
+    """Add a recording with its files to the database at `path`."""
+    from ttd.store.database import open_for_writing
+
+    number = _add(path, manifest, files)
+    return open_for_writing(path), number
 
 
 def _add(path: Path, manifest: Manifest, files: Sequence[tuple[str, str, bytes]]) -> int:
@@ -247,10 +275,8 @@ def _add(path: Path, manifest: Manifest, files: Sequence[tuple[str, str, bytes]]
     from ttd.store.database import open_for_writing
     from ttd.store.pages import ContentWriter
     from ttd.store.schema import trace
+    from ttd.store.worker import insert_files
 
-    for _, name, data in files:
-        if len(data) > MAX_BLOB:
-            raise UsageError(f"{name or 'the module'} is too large for a trace ({len(data)} bytes)")
     database = open_for_writing(path)
     try:
         with database.engine.begin() as connection:
@@ -259,22 +285,10 @@ def _add(path: Path, manifest: Manifest, files: Sequence[tuple[str, str, bytes]]
             row = {"id": number, "format": FORMAT_VERSION, "manifest": packed}
             row["checksum"] = checksum(packed, trace.name, number, FORMAT_VERSION)
             connection.execute(trace.insert(), [row])
-            _add_files(connection, ContentWriter(), number, files)
+            insert_files(connection, ContentWriter(), number, files)
     finally:
         database.close()
     return number
-
-
-def _add_files(
-    connection: Connection, contents: ContentWriter, number: int, files: Sequence[tuple[str, str, bytes]]
-) -> None:
-    from ttd.store.schema import file
-
-    stored = contents.put(connection, [data for _, _, data in files])
-    for (kind, name, data), content in zip(files, stored, strict=True):
-        key = checksum(content_hash(data), file.name, number, kind, name)
-        row = {"trace": number, "kind": kind, "name": encode_text(name), "content": content, "checksum": key}
-        connection.execute(file.insert(), [row])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.support import ROOT
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 
-BASE = {"errors", "types", "state", "events", "calllog", "wasi"}
+BASE = {"errors", "types", "state", "events", "calllog", "version", "wasi"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "base": set(),

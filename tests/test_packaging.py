@@ -15,9 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from ttd.version import VERSION
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
+
+
+def test_the_version_is_told_alike() -> None:
+    assert PROJECT["project"]["version"] == VERSION
 
 
 def pip(*arguments: str, cwd: Path) -> None:

@@ -21,6 +21,7 @@ from tests.support import ROOT
 from ttd.errors import DamagedTrace, InternalError, TtdError, UsageError
 from ttd.events import HostCall, MemoryWrite
 from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, MemoryImage
+from ttd.store import database as database_module
 from ttd.store import writer as writer_module
 from ttd.store.database import open_for_writing
 from ttd.store.items import Barrier, Item
@@ -35,7 +36,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def open_writer(path: Path) -> TraceWriter:
-    return TraceWriter.create(path, samples.manifest(), samples.MODULE, samples.SOURCES)
+    writer = TraceWriter.create(path, samples.manifest(), samples.MODULE, samples.SOURCES)
+    writer.flush()
+    return writer
 
 
 def simple_event(number: int) -> HostCall:
@@ -314,6 +317,32 @@ def test_a_recording_is_not_added_to_something_else(path: Path) -> None:
 def test_a_missing_directory_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write a trace to "):
         open_writer(tmp_path / "missing" / "x.trace")
+
+
+def test_what_comes_in_the_way_of_a_new_trace_is_told_and_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_in_the_way(temporary: Path) -> None:
+        create_tables(temporary)
+        path.write_bytes(b"precious")
+
+    create_tables = database_module.create_tables
+    monkeypatch.setattr(database_module, "create_tables", get_in_the_way)
+    with pytest.raises(UsageError, match="exists already"):
+        open_writer(path)
+    assert path.read_bytes() == b"precious"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_sources_can_be_added_while_a_recording_is_made(path: Path) -> None:
+    with open_writer(path) as writer:
+        writer.append(simple_event(0))
+        writer.add_sources({"late.c": b"int late;\n", "other.c": samples.MODULE})
+        writer.append(simple_event(1))
+    with Trace.open(path) as trace:
+        assert trace.event_count == 2
+        assert dict(trace.sources) == {**samples.SOURCES, "late.c": b"int late;\n", "other.c": samples.MODULE}
+        assert not trace.damage
 
 
 def test_a_closed_writer_refuses_more(path: Path) -> None:

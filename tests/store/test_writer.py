@@ -20,6 +20,7 @@ def test_a_full_disk_is_told_together_with_what_is_left(
 ) -> None:
     path = tmp_path / "run.trace"
     writer = TraceWriter.create(path, samples.manifest(), b"\0asm")
+    writer.flush()
     if deleted:
         path.unlink()
 

@@ -1,12 +1,12 @@
 """What was instrumented and compiled before, in the user's cache directory, so that a second start is quick.
 
 An entry belongs to a program and is a part of it: ``main`` (the instrumented module), ``facts``
-(`ttd.instrument.facts`), or one continuation. It is a file, since that is all it takes for several
-processes to share the directory without locks: written under another name, then renamed; whoever loses a
-race has written the same. Nothing is compressed, since expanding it would take longer than reading it. A
-program's key is made of all that its code depends on (`program_key`), so entries are never changed and never
-outdated, only forgotten: when `LIMIT` is passed, the programs unused for longest go. One entry takes a few
-kilobytes and about 0.1 ms.
+(`ttd.instrument.facts`), ``sources`` (`ttd.recorder.sources`), or one continuation. It is a file, since that
+is all it takes for several processes to share the directory without locks: written under another name, then
+renamed; whoever loses a race has written the same. Nothing is compressed, since expanding it would take
+longer than reading it. A program's key is made of all that its code depends on (`program_key`), so entries
+are never changed and never outdated, only forgotten: when `LIMIT` is passed, the programs unused for longest
+go. One entry takes a few kilobytes and about 0.1 ms.
 
 **Trust.** An entry is native code, and Wasmtime runs what it is given. Whoever can put an entry where we
 look can therefore run code as us, out of the guest's sandbox. So:
@@ -57,8 +57,8 @@ _ABANDONED = 3600.0
 _MAC_SIZE = 32
 _NAME = re.compile(r"([0-9a-f]{64}-[0-9a-f]{32})\.([a-z0-9-]+)")
 _UNFINISHED = re.compile(r"\.unfinished-[0-9a-f]{16}")
-_SOURCES = ("instrument", "wasm", "engine")
-"""Packages of ttd whose sources decide how a program is compiled."""
+_SOURCES = ("instrument", "wasm", "engine", "debuginfo")
+"""Packages of ttd whose sources decide how a program is compiled, and what else is kept of it."""
 
 
 class CacheUnusable(Exception):
