@@ -85,7 +85,8 @@ def plain(text: str) -> str:
 class Progress:
     """A line of progress on a terminal's stderr, rewritten in place; silent where stderr is no terminal.
 
-    It first shows after `patience` seconds: short work stays quiet.
+    It first shows after `patience` seconds: short work stays quiet. The speed that it shows is that since
+    it was shown last. A context manager, which removes the line in the end.
     """
 
     def __init__(self, label: str, patience: float = 0.5, stream: TextIO | None = None) -> None:
@@ -93,14 +94,31 @@ class Progress:
         self._stream = stream or sys.stderr
         self._next = time.monotonic() + patience if self._stream.isatty() else float("inf")
         self._shown = False
+        self._before: tuple[float, int] | None = None
 
-    def update(self, percent: float) -> None:
-        """Show `percent` (0 to 100), at most ten times a second."""
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def update(self, percent: float | None, tick: int | None = None) -> None:
+        """Show `percent` (0 to 100) and `tick`, as far as they are known; at most ten times a second."""
         now = time.monotonic()
-        if now >= self._next:
-            self._stream.write(f"\r{self._label} {percent:5.1f} %\x1b[K")
-            self._stream.flush()
-            self._next, self._shown = now + 0.1, True
+        if now < self._next:
+            return
+        share = "" if percent is None else f" {percent:5.1f} %"
+        place = "" if tick is None else f"  tick {tick:,}{self._speed(now, tick)}"
+        self._stream.write(f"\r{self._label}{share}{place}\x1b[K")
+        self._stream.flush()
+        self._next, self._shown = now + 0.1, True
+
+    def _speed(self, now: float, tick: int) -> str:
+        """How fast the ticks go by; "" where that is not known, as between parts of a search backward."""
+        before, self._before = self._before, (now, tick)
+        if before is None or tick <= before[1]:
+            return ""
+        return f", {(tick - before[1]) / (now - before[0]) / 1e6:,.1f} million a second"
 
     def clear(self) -> None:
         """Remove the line."""

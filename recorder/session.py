@@ -92,15 +92,17 @@ class RecordResult:
         return self.ending.code & 0xFF
 
 
-def record(options: RecordOptions) -> RecordResult:
+def record(options: RecordOptions, progress: Callable[[Position], None] | None = None) -> RecordResult:
     """Make the recording that `options` ask for.
+
+    `progress` is told, some ten times a second, how far the program has come; on the calling thread.
 
     Raises UsageError, InvalidModule, UnsupportedFeature or LinkError before anything has run and before there
     is a trace; TtdError when the trace cannot be written, which then ends where it ends. A guest that
     traps, exits or is interrupted is a result.
     """
     with _Setup(options) as setup:
-        return _Recording(setup).run()
+        return _Recording(setup, progress).run()
 
 
 class _Setup:
@@ -163,8 +165,9 @@ class _Setup:
 class _Recording:
     """One run of the guest. The guest's thread runs `_guest`, everything else the calling one."""
 
-    def __init__(self, setup: _Setup) -> None:
+    def __init__(self, setup: _Setup, progress: Callable[[Position], None] | None) -> None:
         self._setup = setup
+        self._progress = progress
         self._engine: Engine = setup.engine
         self._host = setup.host
         self._writer = setup.writer()
@@ -287,6 +290,8 @@ class _Recording:
                 return self._abandon(thread)
             else:
                 self._host.pump()
+                if self._progress is not None:
+                    self._progress(self._reached)
         thread.join()
         if self._error is not None:
             raise self._error

@@ -14,7 +14,7 @@ import click
 
 from ttd.cli.files import ENGINES
 from ttd.cli.group import Command
-from ttd.cli.output import plain
+from ttd.cli.output import Progress, plain
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,10 +91,16 @@ def command(
         engine=engine,
         embed_sources=sources,
     )
-    result = record(options)
+    with _progress(quiet) as progress:
+        result = record(options, lambda position: progress.update(None, position.tick))
     if invoke and not quiet and result.ending.results:
         click.echo(f"ttd: {invoke} returned {_returned(program, invoke, result)}", err=True)
     return _report(result, options.output is None, quiet)
+
+
+def _progress(quiet: bool) -> Progress:
+    """A line that shows how far the program is; none where it would get into the program's own output."""
+    return Progress("recording", patience=float("inf") if quiet or sys.stdout.isatty() else 1.0)
 
 
 def _returned(program: Path, export: str, result: RecordResult) -> str:

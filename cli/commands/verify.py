@@ -56,23 +56,20 @@ def _check_parts(trace: Trace) -> list[str]:
     """Read every part of the trace; what is wrong with which."""
     from ttd.store.verify import check_integrity
 
-    progress = Progress("checking")
-    found = check_integrity(trace, lambda done, total: progress.update(100 * done / total))
-    progress.clear()
+    with Progress("checking") as progress:
+        found = check_integrity(trace, lambda done, total: progress.update(100 * done / total))
     return list(found.problems)
 
 
 def _replay(trace: Trace, engine: EngineFactory | None) -> VerifyReport:
     from ttd.replayer.verify import verify
 
-    progress = Progress("replaying")
+    with Progress("replaying") as progress:
 
-    def tell(now: Position, end: Position) -> None:
-        progress.update(100 * now.tick / max(end.tick, 1))
+        def tell(now: Position, end: Position) -> None:
+            progress.update(100 * now.tick / max(end.tick, 1), now.tick)
 
-    report = verify(trace, engine, tell)
-    progress.clear()
-    return report
+        return verify(trace, engine, tell)
 
 
 def _lines(report: VerifyReport, problems: list[str], good: bool) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ttd.cli.repl.table import TABLE
 if TYPE_CHECKING:
     from ttd.cli.repl.data import Examined
     from ttd.replayer.debugger import Debugger
+    from ttd.replayer.views import Progress as MotionProgress
     from ttd.replayer.views import StopReport
     from ttd.types import Position
 
@@ -88,17 +89,21 @@ class Session:
         """Go where the option ``--at`` says; raises UsageError."""
         from ttd.replayer.debugger import parse_target
 
-        self.debugger.goto(parse_target(text))
+        with self.showing_progress():
+            self.debugger.goto(parse_target(text))
 
     def interrupt(self) -> None:
         """Stop the motion under way; may be called by a signal handler."""
         self.debugger.interrupt()
 
+    def _show(self, progress: MotionProgress) -> None:
+        self._progress.update(progress.percent, progress.position.tick)
+
     @contextlib.contextmanager
     def showing_progress(self) -> Iterator[None]:
         """While inside, long motions show on stderr how far they are, if it is a terminal."""
         self._progress = Progress("searching")
-        self.debugger.progress = lambda progress: self._progress.update(progress.percent)
+        self.debugger.progress = self._show
         try:
             yield
         finally:

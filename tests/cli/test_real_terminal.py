@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -62,20 +63,26 @@ class Screen:
 
 
 @pytest.fixture
-def open_screen(tmp_path: Path) -> Iterator[Callable[[Path], Screen]]:
-    """Opens a prompt on a recording; the shell behind it tells the exit code."""
+def run_on_screen(tmp_path: Path) -> Iterator[Callable[..., Screen]]:
+    """Runs ``ttd ARGUMENTS``, as a shell reads them; the shell tells the exit code."""
     screens: list[Screen] = []
 
-    def open_(trace: Path) -> Screen:
+    def run(*arguments: str) -> Screen:
         history = f"TTD_HISTORY={tmp_path}/history"
-        replay = shlex.join(["env", history, sys.executable, "-m", "ttd.cli.main", "replay", str(trace)])
-        command = f"{replay}; echo left with $?; exec sleep 1000"
+        ttd = shlex.join(["env", history, sys.executable, "-m", "ttd.cli.main"])
+        command = f"{ttd} {' '.join(arguments)}; echo left with $?; exec sleep 1000"
         screens.append(Screen(tmp_path / "tmux", command, tmp_path))
         return screens[0]
 
-    yield open_
+    yield run
     for screen in screens:
         screen.close()
+
+
+@pytest.fixture
+def open_screen(run_on_screen: Callable[..., Screen]) -> Callable[[Path], Screen]:
+    """Opens a prompt on a recording."""
+    return lambda trace: run_on_screen("replay", shlex.quote(str(trace)))
 
 
 @pytest.fixture
@@ -133,15 +140,21 @@ def test_control_c_and_control_d_in_a_real_terminal(screen: Screen) -> None:
     screen.until_shown("left with 0")
 
 
-def test_control_c_interrupts_a_long_motion_in_a_real_terminal(
-    program: Callable[[str], str], open_screen: Callable[[Path], Screen], tmp_path: Path
-) -> None:
+@pytest.fixture
+def long(program: Callable[[str], str], tmp_path: Path) -> Path:
+    """A recording that takes a while to replay."""
     command = [sys.executable, "-m", "ttd.cli.main", "record", "-q", "-o", "long.trace", program("endless")]
     recording = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     time.sleep(RECORDED)  # the length of the recording
     recording.send_signal(signal.SIGINT)
     assert recording.wait(PATIENCE) == 130
-    screen = open_screen(tmp_path / "long.trace")
+    return tmp_path / "long.trace"
+
+
+def test_control_c_interrupts_a_long_motion_in_a_real_terminal(
+    long: Path, open_screen: Callable[[Path], Screen]
+) -> None:
+    screen = open_screen(long)
     screen.until_shown("(ttd)")
     screen.type("continue", "Enter")
     screen.until_shown("searching ")
@@ -152,3 +165,38 @@ def test_control_c_interrupts_a_long_motion_in_a_real_terminal(
     assert "searching" not in shown
     screen.type("q", "Enter")
     screen.until_shown("left with 0")
+
+
+def test_control_c_gives_a_search_backward_up_where_it_began(
+    long: Path, open_screen: Callable[[Path], Screen]
+) -> None:
+    screen = open_screen(long)
+    screen.until_shown("(ttd)")
+    screen.type("goto end", "Enter")
+    screen.until(lambda shown: "100.0 %" in bar_of(shown), "the end")
+    screen.type("watch 0x100, 4", "Enter", "reverse-continue", "Enter")
+    screen.until_shown("searching ")
+    screen.type("C-c")
+    screen.until_shown("Interrupted.")
+    screen.until(lambda shown: "100.0 %" in bar_of(shown), "the end again")
+    screen.type("q", "Enter")
+    screen.until_shown("left with 0")
+
+
+def test_verification_shows_how_far_it_is_and_obeys_control_c(
+    long: Path, run_on_screen: Callable[..., Screen]
+) -> None:
+    screen = run_on_screen("verify", str(long))
+    shown = screen.until_shown("replaying ")
+    assert re.search(r"replaying +\d+\.\d %  tick [\d,]+", shown), shown
+    screen.type("C-c")
+    assert "replaying" not in screen.until_shown("left with 130")
+
+
+def test_a_recording_shows_how_far_it_is_unless_that_would_get_into_the_output(
+    program: Callable[[str], str], run_on_screen: Callable[..., Screen]
+) -> None:
+    screen = run_on_screen("record", program("endless"), ">/dev/null")
+    screen.until(lambda shown: re.search(r"recording  tick [\d,]+", shown) is not None, "the progress")
+    screen.type("C-c")
+    assert "recording  tick" not in screen.until_shown("left with 130")
