@@ -194,6 +194,21 @@ def test_sites_may_share_the_code_that_spills(name: str, monkeypatch: pytest.Mon
     test_a_run_in_one_go_ends_like_the_interpreter(name)
 
 
+def test_going_back_takes_tables_back_that_have_grown() -> None:
+    text = """
+      (table $t 1 funcref) (elem declare func $f)
+      (func $f)
+      (func (export "main") (loop) (drop (table.grow $t (ref.func $f) (i32.const 3))) (loop) (loop))"""
+    _, engine = pair(program_of(text))
+    start = Snapshot.capture(engine.state)
+    end = engine.run(Goal(until=Position(4)))
+    grown = Snapshot.capture(engine.state)
+    assert [len(table) for table in (*start.tables, *grown.tables)] == [1, 4]
+    engine.restore(start)
+    assert engine.run(Goal(until=Position(4))) == end
+    assert Snapshot.capture(engine.state) == grown
+
+
 def test_a_large_function_is_instrumented_in_proportion_to_its_size() -> None:
     data = large_function(instructions=20_000, calls=2_000, locals_=5_000)
     module = load_module(data)

@@ -152,21 +152,27 @@ class CompiledEngine:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make the state equal to `snapshot`; DamagedTrace if it does not fit."""
-        # If it has another number of memories, the interpreter will refuse it.
-        smaller = any(
-            image.size < memory.size
-            for image, memory in zip(snapshot.memories, self._exact.memories, strict=False)
-        )
-        revived = not self.state.dropped_data <= snapshot.dropped_data
-        if smaller or revived or not self.state.dropped_elements <= snapshot.dropped_elements:
+        if self._takes_back_what_native_cannot(snapshot):
             self._start_afresh()
         self._exact.restore(snapshot)
         self._ending = None
         if self._replaying:
             self._base = snapshot
 
+    def _takes_back_what_native_cannot(self, snapshot: Snapshot) -> bool:
+        """Whether something grew or was dropped since: see `_start_afresh`."""
+        # If it has another number of memories or tables, the interpreter will refuse it.
+        now = self.top
+        memories = zip(snapshot.memories, self._exact.memories, strict=False)
+        return (
+            any(image.size < memory.size for image, memory in memories)
+            or any(len(then) < len(table) for then, table in zip(snapshot.tables, now.tables, strict=False))
+            or not now.dropped_data <= snapshot.dropped_data
+            or not now.dropped_elements <= snapshot.dropped_elements
+        )
+
     def _start_afresh(self) -> None:
-        """New memories and a new instance: memories never shrink, and segments never come back."""
+        """New memories and a new instance: memories and tables never shrink, and segments never come back."""
         self._store = self._new_store()
         for memory in self._exact.memories:
             memory.renew(self._store)
