@@ -1,25 +1,31 @@
 """``./dev stress``: the tests that take long.
 
 The core test suite on the compiled engine, frozen and thawed at every tick, and with a step of the
-interpreter at every tick; and generated programs until the time is up. A seed that fails is printed, and
-``--seed`` tries it again.
+interpreter at every tick; and generated programs until the time is up. A seed that fails is printed;
+``--seed`` tries it again, and prints the smallest program that fails in the same way.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import os
+import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
-from tests.engine.agreement import Disagreement, check_seed
+from tests.engine.shrink import FAILED, smallest, try_seed
 from tests.spec.engines import STRESSED
-from tests.spec.suite import run_suite
+from tests.spec.runner import run_script
+from tests.spec.suite import script_paths
 from tests.spec.table import recorded_rows, row
 from tests.support import shared_folder
+
+_MANY = 1 << 32
 
 
 def main() -> int:
@@ -27,53 +33,74 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev stress", description="Run the tests that take long.")
     parser.add_argument("--seconds", type=float, default=300, help="how long to try generated programs (300)")
     parser.add_argument("--seed", type=int, help="try the program of this seed, and nothing else")
-    parser.add_argument("--first", type=int, default=0, help="the first seed to try (0)")
-    parser.add_argument("--no-suite", action="store_true", help="leave the core test suite out")
+    parser.add_argument("--first", type=int, help="the first seed to try (a different one each time)")
+    parser.add_argument("--scripts", type=int, help="how many scripts of the core test suite to run (all)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes to use")
     options = parser.parse_args()
     os.environ["TTD_CACHE_DIR"] = ""
     if options.seed is not None:
-        print(f"seed {options.seed}:", *check_seed(options.seed))
-        return 0
-    failures = 0 if options.no_suite else sum(_suite(name) for name in STRESSED)
-    failures += _programs(options.first, time.monotonic() + options.seconds)
+        return _one(options.seed, options.seconds)
+    first = random.randrange(_MANY) if options.first is None else options.first
+    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+        failures = sum(pool.imap_unordered(_script, _chosen_scripts(options.scripts, first)))
+        work = [(first + job, options.jobs, options.seconds) for job in range(options.jobs)]
+        counts = pool.starmap(_programs, work)
+    ends = sum(counts, Counter[str]())
+    print(f"{ends.total()} generated programs from seed {first} on:", dict(ends.most_common()))
+    failures += ends[FAILED]
     print("stress: all good" if not failures else f"stress: {failures} failures")
     return int(failures > 0)
 
 
-def _suite(engine: str) -> int:
-    """Run the core test suite; how many scripts did not give the recorded counts."""
-    start, wrong = time.monotonic(), 0
-    recorded = recorded_rows()
-    for report in run_suite(shared_folder() / "spec-testsuite", STRESSED[engine]):
-        for failure in report.failures:
-            print(f"{engine}: {failure}", flush=True)
-        if row(report) != recorded.get(report.name):
-            print(f"{engine}: {report.name} gives other counts than recorded", flush=True)
-            wrong += 1
-    print(f"{engine}: core test suite in {time.monotonic() - start:.0f} s, {wrong} scripts wrong", flush=True)
-    return wrong
+def _one(seed: int, seconds: float) -> int:
+    end, problem = try_seed(seed)
+    print(f"seed {seed}: {problem or end}")
+    if problem is not None:
+        print(*smallest(seed, seconds), sep="\n")
+    return int(problem is not None)
 
 
-def _programs(first: int, deadline: float) -> int:
-    """Try generated programs up to a time; how many failed."""
-    failures = 0
+# --- the core test suite --------------------------------------------------------------------------------
+
+
+def _chosen_scripts(count: int | None, seed: int) -> list[tuple[str, str, Path]]:
+    """In which stress mode to run which script: all of them, or a sample."""
+    suite = shared_folder() / "spec-testsuite"
+    if not suite.is_dir():
+        print(f"stress: the core test suite is left out: it is not in {suite.parent.name}/{suite.name}")
+        return []
+    runs = [(engine, name, path) for engine in STRESSED for name, path in script_paths(suite)]
+    return runs if count is None else random.Random(seed).sample(runs, min(count, len(runs)))
+
+
+def _script(run: tuple[str, str, Path]) -> int:
+    """Run a script; whether it gave other counts than are recorded."""
+    engine, name, path = run
+    report = run_script(path, STRESSED[engine], name)
+    for failure in report.failures:
+        print(f"{engine}: {failure}", flush=True)
+    wrong = row(report) != recorded_rows().get(name)
+    if wrong:
+        print(f"{engine}: {name} gives other counts than recorded", flush=True)
+    return int(wrong)
+
+
+# --- generated programs ---------------------------------------------------------------------------------
+
+
+def _programs(first: int, step: int, seconds: float) -> Counter[str]:
+    """Try generated programs for a time; how often they ended in which way."""
     ends: Counter[str] = Counter()
-    for seed in _until(first, deadline):
-        try:
-            trap, _ = check_seed(seed)
-            ends[trap.value if trap is not None else "returned"] += 1
-        except Disagreement as error:
-            failures += 1
-            print(f"seed {seed}: {error}", flush=True)
-        except Exception as error:  # a crash is a failure too, and the others are still to be tried
-            failures += 1
-            print(f"seed {seed}: {type(error).__name__}: {error}", flush=True)
-    print(f"{sum(ends.values()) + failures} generated programs, {failures} failed; the others:", dict(ends))
-    return failures
+    for seed in _until(first, step, time.monotonic() + seconds):
+        end, problem = try_seed(seed)
+        if problem is not None:
+            print(f"seed {seed}: {problem}", flush=True)
+        ends[end] += 1
+    return ends
 
 
-def _until(first: int, deadline: float) -> Iterator[int]:
-    return itertools.takewhile(lambda _: time.monotonic() < deadline, itertools.count(first))
+def _until(first: int, step: int, deadline: float) -> Iterator[int]:
+    return itertools.takewhile(lambda _: time.monotonic() < deadline, itertools.count(first, step))
 
 
 if __name__ == "__main__":
