@@ -330,7 +330,7 @@ class BodyEmitter:
                 return
             self.out += local_set(local) + mending.test(local)
             self.hints.append((len(self.out), True))
-            self.out += _IF_VOID + ELSE_BYTE + mending.code(local) + local_set(local)
+            self.out += _IF_VOID + ELSE_BYTE + mending.nan() + local_set(local)
             self.out += END_BYTE + local_get(local)
 
     def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:

@@ -41,18 +41,23 @@ class Mending(NamedTuple):
             return twice + b"\x60"  # ge: a single test of the processor's flags, unlike eq
         return twice + b"\x66"
 
-    def code(self, local: int) -> bytes:
-        """() -> (right value) of the value in `local`."""
-        value = b"\x20" + write_unsigned(local)
-        twice = 2 * value
+    def nan(self) -> bytes:
+        """() -> (the NaN that stands for every NaN; for vectors one in each lane)."""
         if self.type is ValType.F32:
             bits = _NAN32 | _SIGN32 * (self.reading == NEGATED)
-            return value + b"\x43" + bits.to_bytes(4, "little") + twice + b"\x5b\x1b"
+            return b"\x43" + bits.to_bytes(4, "little")
         if self.type is ValType.F64:
             bits = _NAN64 | _SIGN64 * (self.reading == NEGATED)
-            return value + b"\x44" + bits.to_bytes(8, "little") + twice + b"\x61\x1b"
-        equal = b"\xfd\x41" if self._is_32 else b"\xfd\x47"
-        return value + b"\xfd\x0c" + self._lanes() + twice + equal + b"\xfd\x52"
+            return b"\x44" + bits.to_bytes(8, "little")
+        return b"\xfd\x0c" + self._lanes()
+
+    def code(self, local: int) -> bytes:
+        """() -> (right value) of the value in `local`, without a branch."""
+        value = b"\x20" + write_unsigned(local)
+        both = value + self.nan() + 2 * value
+        if self.type is ValType.V128:
+            return both + (b"\xfd\x41" if self._is_32 else b"\xfd\x47") + b"\xfd\x52"
+        return both + (b"\x5b" if self.type is ValType.F32 else b"\x61") + b"\x1b"
 
     @property
     def _is_32(self) -> bool:
