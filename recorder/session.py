@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ttd.engine.protocol import TICK_RULE, Engine, Goal, Host, Limits, Program
+from ttd.engine.protocol import MOST, TICK_RULE, Engine, Goal, Host, Limits, Program
 from ttd.errors import InvalidModule, TtdError, UsageError, check, unreachable
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
@@ -43,9 +43,6 @@ Between the slices of compiled code its frames become Python objects, which shou
 
 FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}
 """Ticks of the first slice, by engine: a few milliseconds, unless the program is uncommonly slow."""
-
-NO_DEPTH = 1 << 31
-"""A limit for the depth of calls that is none: in compiled code the native stack is what runs out."""
 
 _GRACE = 0.22
 """Seconds that a guest has to come out of a host call, or to the end of a slice, after a signal."""
@@ -122,8 +119,11 @@ class _Setup:
         functions = load_host_file(options.host_file) if options.host_file is not None else {}
         self.host = RecordingHost(self.module, self.wasi, functions)
         self.limits = options.limits
-        if options.engine == "compiled":
-            self.limits = replace(options.limits, call_depth=NO_DEPTH)
+        if options.engine == "compiled":  # there, the native stack is what runs out
+            self.limits = replace(options.limits, call_depth=MOST.call_depth)
+        too_much = self.limits.exceeded(MOST)
+        if too_much is not None:
+            raise UsageError(f"the limits allow {too_much}; lower them")
         calls = tuple(entry.invocation for entry in self.entries)
         self.program = Program(self.module, calls, self.limits)
         self.engine = _make_engine(options.engine, self.program, self.host)

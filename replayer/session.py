@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from ttd.debuginfo.framebases import always_live
 from ttd.engine.protocol import (
+    MOST,
     TICK_RULE,
     Engine,
     Exhaustion,
@@ -36,6 +37,7 @@ from ttd.errors import DamagedTrace, Divergence, TraceVersionError, unreachable
 from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
 from ttd.state import Snapshot, State
+from ttd.store.manifest import RecordedLimits
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position, StopReason, TrapKind, Value
 from ttd.wasm.model import Module
@@ -74,16 +76,16 @@ def program_of(trace: Trace) -> Program:
             "replay it with the version of ttd that recorded it"
         )
     module = load_module(trace.module)
-    return Program(
-        module,
-        tuple(_invocation(module, call.function, call.arguments) for call in manifest.invocations),
-        Limits(
-            manifest.limits.call_depth,
-            manifest.limits.memory_pages,
-            manifest.limits.table_elements,
-        ),
-        _exhaustion(trace),
-    )
+    invocations = (_invocation(module, call.function, call.arguments) for call in manifest.invocations)
+    return Program(module, tuple(invocations), _limits(manifest.limits), _exhaustion(trace))
+
+
+def _limits(recorded: RecordedLimits) -> Limits:
+    limits = Limits(recorded.call_depth, recorded.memory_pages, recorded.table_elements)
+    too_much = limits.exceeded(MOST)
+    if too_much is not None:
+        raise DamagedTrace(f"the trace allows {too_much}, which no recording does; it is not replayed")
+    return limits
 
 
 def _invocation(module: Module, function: int, arguments: tuple[Value, ...]) -> Invocation:

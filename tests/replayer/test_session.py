@@ -13,7 +13,8 @@ from tests.replayer.rewriting import rewrite
 from ttd.engine.protocol import TICK_RULE, Goal
 from ttd.errors import DamagedTrace, Divergence, TraceVersionError
 from ttd.events import HostCall, MemoryWrite
-from ttd.replayer.session import Interrupted, Session
+from ttd.replayer.session import Interrupted, Session, program_of
+from ttd.store.manifest import Manifest
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position, StopReason
 
@@ -179,6 +180,18 @@ def test_another_tick_rule_is_refused(recorded: Recorded, tmp_path: Path) -> Non
     path = rewrite(recorded("calls"), tmp_path / "t", manifest=lambda m: replace(m, tick_rule=TICK_RULE + 1))
     with Trace.open(path) as trace, pytest.raises(TraceVersionError, match="tick rule"):
         Session(trace)
+
+
+@pytest.mark.parametrize("what", ["call_depth", "memory_pages", "table_elements"])
+def test_limits_that_no_recording_has_are_refused(what: str, recorded: Recorded, tmp_path: Path) -> None:
+    """A trace is untrusted: it must not be able to ask for all memory there is."""
+
+    def hostile(manifest: Manifest) -> Manifest:
+        return replace(manifest, limits=replace(manifest.limits, **{what: 1 << 50}))
+
+    path = rewrite(recorded("calls"), tmp_path / "t", manifest=hostile)
+    with Trace.open(path) as trace, pytest.raises(DamagedTrace, match="which no recording does"):
+        program_of(trace)
 
 
 def test_an_interrupt_stops_a_run_between_slices(recorded: Recorded) -> None:

@@ -52,6 +52,20 @@ class Limits:
     table_elements: int = 10_000_000
     """How many elements any one table may grow to."""
 
+    def exceeded(self, most: Limits) -> str | None:
+        """What asks for more than `most` allows, in words; None if nothing does."""
+        wishes = (
+            ("frames on the stack", self.call_depth, most.call_depth),
+            ("pages in a memory", self.memory_pages, most.memory_pages),
+            ("elements in a table", self.table_elements, most.table_elements),
+        )
+        found = (f"{wish:,} {what}, more than {bound:,}" for what, wish, bound in wishes if wish > bound)
+        return next(found, None)
+
+
+MOST = Limits(call_depth=1 << 22)
+"""The highest limits that can be recorded, and so the highest that a trace may ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Exhaustion:
