@@ -143,7 +143,22 @@ class Hunt:
             if landing.own or landing.is_final:
                 return landing
         self._timeline.seek(mark)
-        return self._land(own, (), mark <= floor)
+        return self._land(own, self._exits_here(), mark <= floor)
+
+    def _exits_here(self) -> tuple[Hit, ...]:
+        """Exits for the present position of watched frames: who begins to look here sees none leave."""
+        here, alive = self._session.position, self._living()
+        probes = [armed.exit_probe() for armed in self._active]
+        gone = [probe for probe in probes if probe and probe.entry < here and probe.entry not in alive]
+        if not gone:
+            return ()
+        self._timeline.seek(self._timeline.back(1))
+        before = self._living()
+        self._timeline.seek(here)
+        return tuple(Hit(probe, here) for probe in gone if probe.entry in before)
+
+    def _living(self) -> set[Position]:
+        return {frame.entry for frame in self._session.state.frames}
 
     def _hits(self, own: frozenset[Probe], end: Position, mark: Position) -> Iterable[tuple[Hit, ...]]:
         """The hits of [mark, end), last first."""
@@ -153,7 +168,7 @@ class Hunt:
         ignored = sum(armed.view.ignore for armed in active)
         cuts = [armed.view.scope for armed in active if armed.view.scope is not None]
         here = self._session.position == end
-        alive = {frame.entry for frame in self._session.state.frames} if here else set()
+        alive = self._living() if here else set()
         plan = self._plan(own, deciding=False, asking=any(_must_ask(armed, alive) for armed in active))
         return self._timeline.hits_before(end, plan, mark, cuts, min(1 + ignored, MOST_KEPT))
 
@@ -292,7 +307,7 @@ class Hunt:
 
     def _writes(self) -> dict[int, Hit]:
         """The watchpoints whose bytes the next instruction writes, by number."""
-        alive = {frame.entry for frame in self._session.state.frames}
+        alive = self._living()
         probes: dict[Probe, list[Armed]] = {}
         for armed in self._active:
             probe = armed.watch_probe()

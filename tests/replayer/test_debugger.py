@@ -400,6 +400,22 @@ def test_a_watch_sees_what_host_calls_write(debug: Debug, runs: Runs) -> None:
     assert report.breakpoints == (1, 2) and report.call == written
 
 
+def test_the_end_of_a_watched_frame_is_told_from_either_side(debug: Debug) -> None:
+    debugger = at(debug("calls"), "factorial")
+    number = debugger.watch("smaller").number
+    debugger.finish()
+    while debugger.frames()[0].function == "factorial":
+        report = debugger.continue_()
+    gone = report.where.position
+    assert "has been left" in report.message
+    assert report.breakpoints == (number,)
+    debugger.stepi()
+    back = debugger.stepi(reverse=True)
+    assert (back.where.position, back.breakpoints) == (gone, report.breakpoints)
+    assert back.message == report.message
+    assert debugger.stepi(reverse=True).breakpoints == ()
+
+
 @pytest.mark.parametrize("spec", ["*factorial", "* &factorial"])
 def test_a_function_is_an_address_of_code(debug: Debug, spec: str) -> None:
     debugger = debug("calls")
