@@ -13,7 +13,7 @@ from tests.replayer.model import Digests, Run
 from tests.replayer.rewriting import rewrite
 from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, WatchProbe
 from ttd.errors import DamagedTrace
-from ttd.replayer.session import Session
+from ttd.replayer.session import ENGINES, Session
 from ttd.replayer.timeline import Search, Timeline, just_before
 from ttd.state import Snapshot
 from ttd.store.trace import SnapshotInfo, Trace
@@ -24,11 +24,11 @@ Runs = Callable[[str], Run]
 
 
 @pytest.fixture(scope="module")
-def dense(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dense(engine: str, recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recording of loops with a snapshot every thirty ticks."""
     source = recorded("loops")
     with Trace.open(source) as trace:
-        session = Session(trace)
+        session = Session(trace, ENGINES[engine])
         taken = []
         for tick in range(30, 208, 30):
             session.run(Goal(until=Position(tick, 3)))
