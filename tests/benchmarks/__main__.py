@@ -17,8 +17,9 @@ from pathlib import Path
 from tests.benchmarks import code, report
 from tests.benchmarks.figures import GROUPS, Bench
 from tests.benchmarks.programs import KERNELS, REAL
-from tests.support import CACHE
+from tests.support import CACHE, ROOT
 
+README = ROOT / "README.md"
 RESULTS = CACHE / "benchmarks" / "results.json"
 
 
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--work", type=float, default=1.0, metavar="X", help="times the usual amount of work (1)")
     add("--samples", type=int, default=40, metavar="N", help="random positions to go to (40)")
     add("--json", type=Path, default=RESULTS, metavar="FILE", help="where the JSON goes")
+    add("--write-readme", action="store_true", help="put the table into the README; needs all figures")
     return parser
 
 
@@ -45,6 +47,8 @@ def main() -> int:
     unknown = sorted(set(options.groups) - set(GROUPS))
     if unknown:
         parser.error(f"no figures are called {unknown[0]}; there are {', '.join(GROUPS)}")
+    if options.write_readme and (options.groups or options.only or options.work != 1):
+        parser.error("the README shows all figures, and of the whole work")
     with tempfile.TemporaryDirectory(prefix="ttd-bench-") as scratch:
         bench = Bench(Path(scratch), options.runs, options.work, options.samples, options.only)
         figures = list(bench.figures(options.groups))
@@ -52,6 +56,8 @@ def main() -> int:
     print("\n" + report.table(figures))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report.as_json(bench, figures), indent=1) + "\n")
+    if options.write_readme:
+        README.write_text(report.in_readme(README.read_text(), figures))
     print(f"\nAll runs are in {options.json}.")
     for problem in bench.problems:
         print(f"could not be measured: {problem}", file=sys.stderr)

@@ -125,7 +125,7 @@ def main(words: Sequence[str]) -> int:
     add("guests", nargs="*", metavar="GUEST", help=f"guests to measure: {', '.join(names)}; none: all")
     add("--level", action="append", choices=("-O2", "-O0"), help="of optimisation; both unless told")
     add("--runs", type=int, default=5, metavar="N", help="runs of each (5)")
-    add("--work", type=float, default=0.2, metavar="X", help="times the work of the other benchmarks (0.2)")
+    add("--work", type=float, default=0.1, metavar="X", help="times the work of the other benchmarks (0.1)")
     options = parser.parse_args(words)
     unknown = sorted(set(options.guests) - set(names))
     if unknown:

@@ -98,7 +98,7 @@ class Bench:
         """Measure one guest; None, and a problem noted, if that cannot be done."""
         try:
             commands = self._commands(program, level, ways)
-            for command in commands.values():
+            for command in self._commands(program, level, ways, 0.05).values():
                 run(command)  # fills the caches
             costs = by_turns(commands, self.runs)
         except (Failed, Unavailable, RuntimeError) as error:

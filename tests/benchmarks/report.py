@@ -33,6 +33,31 @@ def table(figures: Sequence[Figure]) -> str:
     return _aligned(rows)
 
 
+BEGIN, END = "<!-- measured by ./dev bench -->", "<!-- end of what was measured -->"
+"""Between these lines of the README the table is, and nothing else."""
+
+
+def in_readme(readme: str, figures: Sequence[Figure]) -> str:
+    """`readme` with a new table in its place. ValueError if it has no place for one."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, behind = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"there is no {BEGIN} .. {END}")
+    rows = [("what", "against", "at most", "measured")]
+    for figure in figures:
+        value = _shown(figure.value, figure.unit) or "not measured"
+        rows.append((figure.what, figure.against, _shown(figure.bound, figure.unit), value))
+    return f"{before}{begin}\n{_aligned(rows)}\n\n{_machine()}\n{end}{behind}"
+
+
+def _machine() -> str:
+    """Where that was measured, in a sentence."""
+    system = f"{platform.system()} on {platform.machine()} with {os.cpu_count()} processors"
+    return (
+        f"ttd {version('ttd')}, Wasmtime {version('wasmtime')}, Python {platform.python_version()}, {system}."
+    )
+
+
 def guests(measured: Sequence[Measured]) -> str:
     """One row for each guest: how long under plain Wasmtime, and the ratios."""
     ways = ("record", "replay", "break", "watch")

@@ -12,6 +12,7 @@ from tests.benchmarks import code, report
 from tests.benchmarks.figures import Bench, Figure, Measured
 from tests.benchmarks.measure import Command, Cost, Costs, Failed, by_turns, geometric_mean, percentile, run
 from tests.benchmarks.programs import CLOCK, KERNELS, REAL, Program
+from tests.support import ROOT
 
 SMALL = 0.0001
 
@@ -106,6 +107,20 @@ def test_the_table_says_what_holds_and_what_does_not() -> None:
     assert "MISSED" in lines[3]
     assert "not measured" in lines[4] and "500 ms" in lines[4]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_table_takes_its_place_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    once = report.in_readme(
+        readme, [Figure("recording", "plain", 1.25, "x", 7.77), Figure("g", "—", 5, "ms")]
+    )
+    assert "| 7.77×" in once and "| not measured" in once
+    again = report.in_readme(once, [Figure("recording", "plain", 1.25, "x", 8.88)])
+    assert "8.88×" in again and "7.77×" not in again
+    assert again.partition(report.BEGIN)[0] == readme.partition(report.BEGIN)[0]
+    assert again.partition(report.END)[2] == readme.partition(report.END)[2]
+    with pytest.raises(ValueError, match="no <!--"):
+        report.in_readme("nothing", [])
 
 
 def test_the_json_holds_every_run(tmp_path: Path) -> None:
