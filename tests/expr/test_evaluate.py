@@ -13,7 +13,16 @@ from tests.debuginfo.program import Stopped
 from tests.support import Guests
 from ttd.debuginfo import DebugInfo
 from ttd.errors import ExpressionError
-from ttd.expr import StateContext, TypedValue, describe_type, evaluate, lvalue_range, parse, parse_type
+from ttd.expr import (
+    StateContext,
+    TypedValue,
+    check_names,
+    describe_type,
+    evaluate,
+    lvalue_range,
+    parse,
+    parse_type,
+)
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +288,11 @@ def test_a_method_has_the_members_of_its_object(method: Stopped, text: str, show
 def test_a_class_is_written_out_with_its_bases(method: Stopped) -> None:
     text = describe_type(parse_type("Square", method.context()))
     assert text == "struct Square : Shape {\n    double side;\n    bool ok;\n}"
+
+
+def test_names_are_checked_however_deep_they_are_without_reading_values(inner: Stopped) -> None:
+    context = inner.context()
+    check_names(parse("expectations[1 + sizeof expectations].bits ? 1 : *(char *)0"), context)
+    for text in ("nothing", "expectations[1 + nothing]", "1 ? 2 : (int)-nothing"):
+        with pytest.raises(ExpressionError, match="nothing"):
+            check_names(parse(text), context)

@@ -19,7 +19,8 @@ from ttd.debuginfo.scopes import Variable
 from ttd.debuginfo.types import BaseType, Encoding, EnumType, PointerType, Type
 from ttd.errors import ExpressionError
 from ttd.expr.arithmetic import common_type, number_type, promote, wrap
-from ttd.expr.evaluate import MOST_MEANINGS, Evaluator, Expression, evaluate
+from ttd.expr.evaluate import MOST_MEANINGS, Evaluator
+from ttd.expr.expression import Expression, evaluate
 from ttd.expr.syntax import Binary, Name, Node, Number, Unary
 from ttd.expr.values import StateContext
 from ttd.state import Frame, State

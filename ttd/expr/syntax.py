@@ -113,5 +113,5 @@ class SizeOf:
 
 
 Node: TypeAlias = (
-    "Number | Name | Special | Unary | Binary | Conditional | MemberAccess | Index | Cast | SizeOf"
+    Number | Name | Special | Unary | Binary | Conditional | MemberAccess | Index | Cast | SizeOf
 )
