@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ttd.engine.protocol import MOST, TICK_RULE, Engine, Goal, Host, Limits, Program
+from ttd.engine.slices import slice_end
 from ttd.errors import InvalidModule, TtdError, UsageError, check, unreachable
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
@@ -37,8 +38,8 @@ from ttd.version import VERSION
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
 
-SLICE = {"interpreter": 0.05, "compiled": 0.2}
-"""Seconds of processor time that a slice is to take, by engine. A signal is obeyed at the end of a slice.
+SLICE = {"interpreter": 0.05, "compiled": 0.25}
+"""Seconds of processor time that a slice is to take at most, by engine. A signal is obeyed at its end.
 Between the slices of compiled code its frames become Python objects, which should not happen too often."""
 
 FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}
@@ -233,7 +234,8 @@ class _Recording:
         ticks, wanted = FIRST_SLICE[name], SLICE[name]
         while not self._stop_wanted:
             begun = time.thread_time()
-            stop = self._engine.run(Goal(until=Position(self._reached.tick + ticks)))
+            tick = self._reached.tick
+            stop = self._engine.run(Goal(until=Position(slice_end(tick, ticks))))
             if stop.reason is StopReason.ENDED:
                 self._policy.finish(self._engine.state)
                 return stop.ending or unreachable("a run has ended without an ending")
@@ -242,7 +244,7 @@ class _Recording:
             self._host.check_wanted()
             self._writer.progress(stop.position)
             self._policy.offer(lambda: self._engine.state)
-            ticks = _next_slice(ticks, time.thread_time() - begun, wanted)
+            ticks = _next_slice(stop.position.tick - tick, time.thread_time() - begun, wanted)
         return Ending(EndKind.INTERRUPTED, self._reached)
 
     def _look_back(self, ending: Ending) -> None:

@@ -27,7 +27,7 @@ the end of a short run to compare."""
 STORING_BESIDE = 0.3
 """The part for which the work of storing counts where another processor does it."""
 
-SPACING = 0.18
+SPACING = 0.12
 """Seconds between snapshots at least: a replay runs through so little in no time."""
 
 FIRST_COST = 30e-6

@@ -33,6 +33,7 @@ from ttd.engine.protocol import (
     Program,
     Stop,
 )
+from ttd.engine.slices import slice_end
 from ttd.errors import DamagedTrace, Divergence, TraceVersionError, unreachable
 from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
@@ -332,12 +333,12 @@ class Session:
     def _slice_end(self, until: Position | None) -> Position:
         """Where the next slice ends: after some time, at the goal, at the end of the recording."""
         last = just_after(self.end) if self.complete else self.end
-        near = Position(self.position.tick + self._slice, 0)
+        near = Position(slice_end(self.position.tick, self._slice), 0)
         return min(near, last if until is None else min(until, last))
 
     def _tune(self, ticks: int, seconds: float) -> None:
         """Set the length of slices by the speed of the last one."""
-        if ticks >= self._slice // 2 and seconds > 0:
+        if ticks >= self._slice // 4 and seconds > 0:
             wanted = int(ticks * SLICE_SECONDS / seconds)
             self._slice = max(16, min(wanted, self._slice * 8))
         elif seconds > 2 * SLICE_SECONDS:
