@@ -90,9 +90,11 @@ class Joined:
         ticks = log.tick - self._last_tick if self.count else 0
         if len(log.data) > self.room or not 0 <= ticks <= _MAX_TICKS:
             return False
-        first_ticks = ticks.to_bytes(4, "little")
-        self._parts += (log.data[:TICKS], first_ticks, memoryview(log.data)[TICKS + len(first_ticks) :])
-        self._tick = self._tick if self.count else log.tick
+        if not self.count:
+            self._parts, self._tick = [log.data], log.tick
+        else:
+            first_ticks = ticks.to_bytes(4, "little")
+            self._parts += (log.data[:TICKS], first_ticks, memoryview(log.data)[TICKS + len(first_ticks) :])
         self._last_tick = log.last_tick
         self.count += log.count
         self.room -= len(log.data)
@@ -102,7 +104,9 @@ class Joined:
         """All that was added since the last time, as one; None if nothing was."""
         if not self.count:
             return None
-        log = CallLog(self._tick, self._last_tick, self.count, b"".join(self._parts))
+        first = self._parts[0]
+        data = first if len(self._parts) == 1 and isinstance(first, bytes) else b"".join(self._parts)
+        log = CallLog(self._tick, self._last_tick, self.count, data)
         self._parts, self.count, self.room = [], 0, ROOM
         return log
 

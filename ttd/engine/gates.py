@@ -141,52 +141,39 @@ class NoGates:
         return None
 
 
+class _Field:
+    """A number in the head of the buffer, as an attribute of `_Buffer`."""
+
+    def __init__(self, offset: int, type_: type[ctypes.c_uint32 | ctypes.c_int64 | ctypes.c_uint64]) -> None:
+        self._offset = offset
+        self._type = type_
+
+    def __get__(self, buffer: _Buffer, _: type[_Buffer]) -> int:
+        return self._type.from_address(buffer.base + self._offset).value
+
+    def __set__(self, buffer: _Buffer, value: int) -> None:
+        self._type.from_address(buffer.base + self._offset).value = value
+
+
 class _Buffer:
     """The buffer, seen from Python; any thread may look at it."""
 
+    end = _Field(END, ctypes.c_uint32)
+    next = _Field(NEXT, ctypes.c_uint32)
+    last = _Field(LAST, ctypes.c_int64)
+    calls = _Field(CALLS, ctypes.c_uint64)
+
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
-        self._memory = memory  # Keeps what `_base` points to alive, with the store.
+        self._memory = memory  # Keeps what `base` points to alive, with the store.
         self._store = store
-        self._base = ctypes.addressof(memory.data_ptr(store).contents)
-        self._end = ctypes.c_uint32.from_address(self._base + END)
-        self._next = ctypes.c_uint32.from_address(self._base + NEXT)
-        self._last = ctypes.c_int64.from_address(self._base + LAST)
-        self._calls = ctypes.c_uint64.from_address(self._base + CALLS)
+        self.base = ctypes.addressof(memory.data_ptr(store).contents)
         self.end = self.next = RECORDS
 
-    @property
-    def end(self) -> int:
-        return self._end.value
-
-    @end.setter
-    def end(self, value: int) -> None:
-        self._end.value = value
-
-    @property
-    def next(self) -> int:
-        return self._next.value
-
-    @next.setter
-    def next(self, value: int) -> None:
-        self._next.value = value
-
-    @property
-    def last(self) -> int:
-        return self._last.value
-
-    @last.setter
-    def last(self, value: int) -> None:
-        self._last.value = value
-
-    @property
-    def calls(self) -> int:
-        return self._calls.value
-
     def read(self, start: int, end: int) -> bytes:
-        return ctypes.string_at(self._base + start, end - start)
+        return ctypes.string_at(self.base + start, end - start)
 
     def write(self, start: int, data: bytes) -> None:
-        ctypes.memmove(self._base + start, data, len(data))
+        ctypes.memmove(self.base + start, data, len(data))
 
 
 def _instantiate(
