@@ -24,7 +24,7 @@ FREE = 0.02
 """Seconds that snapshots may cost however short the run is: nobody notices them, and `ttd verify` then has
 the end of a short run to compare."""
 
-STORING_BESIDE = 0.3
+STORING_BESIDE = 0.15
 """The part for which the work of storing counts where another processor does it."""
 
 SPACING = 0.12
