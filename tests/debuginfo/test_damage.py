@@ -69,6 +69,7 @@ def look_at_everything(module: Module, functions: list[int]) -> DebugInfo:
         body = module.functions[function].code
         for pc in (body.start, (body.start + body.end) // 2, body.end - 1):
             debug.location(pc)
+            debug.source_frames(pc)
             state = State(
                 Position(1), [Frame(function, pc, [5, 6, 7, 8], [], Position(1))], [0], [[]], [Blank()]
             )

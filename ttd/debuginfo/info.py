@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ttd.debuginfo.inlining import InlinedCall, SourceFrame
 from ttd.debuginfo.lines import FunctionMap, LineTable, Row
 from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
@@ -71,11 +72,43 @@ class DebugInfo:
         Code that the compiler attributes to no line (line 0) counts to the line before it in its function.
         `Location.path` is the full path that the compiler wrote; `display_path` shortens it.
         """
+        return _location_of(self._row_with_line(pc))
+
+    def source_frames(self, pc: int) -> list[SourceFrame]:
+        """The functions of the source that the instruction at `pc` belongs to, innermost first.
+
+        The last one is the function with code that holds `pc`; before it come those inlined at `pc`, if any.
+        Empty where no function is.
+        """
+        function = self.module.function_at(pc)
+        if function is None:
+            return []
+        scope = self._scope(function.index)
+        calls = scope.inlined.at(pc - self.module.code_offset) if scope is not None else []
+        frames = [
+            SourceFrame(
+                self.function_name(function.index), None, False, scope.entry.die.offset if scope else 0
+            )
+        ]
+        for call in calls:
+            frames[-1] = frames[-1]._replace(location=call.call)
+            frames.append(SourceFrame(call.name or "<unknown>", None, True, call.entry))
+        frames[-1] = frames[-1]._replace(location=self._location_among(pc, scope, calls))
+        return frames[::-1]
+
+    def _location_among(
+        self, pc: int, scope: FunctionScope | None, calls: list[InlinedCall]
+    ) -> Location | None:
+        """As `location`, but None where the line before was of another inlined call: it would mislead."""
+        row = self._row_with_line(pc)
+        if row is None or row.end > pc or scope is None:
+            return _location_of(row)
+        return _location_of(row) if scope.inlined.at(row.start - self.module.code_offset) == calls else None
+
+    def _row_with_line(self, pc: int) -> Row | None:
         table = self._line_table(pc)
         row = table.row_at(pc) if table is not None else None
-        if row is not None and table is not None and row.line == 0:
-            row = self._row_before(table, row)
-        return Location(row.path, row.line, row.column) if row is not None and row.path else None
+        return self._row_before(table, row) if row is not None and table is not None and not row.line else row
 
     def _row_before(self, table: LineTable, row: Row) -> Row | None:
         function = self.module.function_at(row.start)
@@ -457,3 +490,7 @@ class DebugInfo:
         text = name.encode() + b"\0"
         sections = (self.module.custom(".debug_str"), self.module.custom(".debug_info"))
         return any(section is not None and text in section.data for section in sections)
+
+
+def _location_of(row: Row | None) -> Location | None:
+    return Location(row.path, row.line, row.column) if row is not None and row.path else None

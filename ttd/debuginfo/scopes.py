@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ttd.debuginfo.inlining import InlinedCalls
 from ttd.debuginfo.locations import (
     ALWAYS,
     LocationProgram,
@@ -135,6 +136,11 @@ class VariableReader:
         origin = self._types.referred(entry, "DW_AT_specification")
         return qualified_name(origin if origin is not None else entry)
 
+    def function_name(self, entry: Entry) -> str:
+        """The name of a function, or of an inlined copy, qualified by namespaces and classes; or ""."""
+        holder = self._holder(entry, "DW_AT_name")
+        return qualified_name(holder) if holder is not None and text_of(holder.die, "DW_AT_name") else ""
+
     def attribute_text(self, entry: Entry, attribute: str) -> str:
         """A string attribute of the entry, or of the one that it completes or is a copy of."""
         holder = self._holder(entry, attribute)
@@ -234,9 +240,12 @@ class FunctionScope:
     @cached_property
     def name(self) -> str:
         """Its name, qualified by namespaces and classes; "" where it has none."""
-        name = self._reader.attribute_text(self.entry, "DW_AT_name")
-        holder = self._reader._holder(self.entry, "DW_AT_name")
-        return qualified_name(holder) if name and holder is not None else ""
+        return self._reader.function_name(self.entry)
+
+    @cached_property
+    def inlined(self) -> InlinedCalls:
+        """The calls whose functions were put into this one."""
+        return InlinedCalls(self.entry, self.unit, self._reader)
 
     @cached_property
     def location(self) -> Location | None:
