@@ -38,8 +38,9 @@ from ttd.version import VERSION
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
 
-SLICE = {"interpreter": 0.05, "compiled": 0.25}
-"""Seconds of processor time that a slice is to take at most, by engine. A signal is obeyed at its end.
+SLICE = {"interpreter": 0.05, "compiled": 0.14}
+"""Seconds of processor time that a slice is to take, by engine; it may be half as much again
+(`engine.slices`). A signal is obeyed at its end, and a snapshot can be taken there.
 Between the slices of compiled code its frames become Python objects, which should not happen too often."""
 
 FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}

@@ -1,9 +1,15 @@
-"""When to take a snapshot while recording: as often as can be had for less than a twentieth of the time.
+"""When to take a snapshot while recording: as often as can be had for less than a twentieth of the time,
+and for so many bytes of the trace in a second.
 
 A snapshot costs the guest's thread the time to copy the pages that changed, and the machine the work of the
 thread that hashes and stores them. Both are measured, and the next one waits until the run has lasted long
 enough to have paid for all so far and for the next. Where there is a second processor, storing slows the
 guest only now and then, when both want the lock of the Python process; it counts for a part then.
+
+What it adds to the trace is paid for in the same way, out of an income of bytes for each second. The first
+one is a present: it holds what the program has to begin with, and no going back from the end would be
+quick without it. How many bytes another one will take is not guessed: a program that has once changed
+much need not do so again.
 
 Imports base modules only.
 """
@@ -27,8 +33,11 @@ the end of a short run to compare."""
 STORING_BESIDE = 0.15
 """The part for which the work of storing counts where another processor does it."""
 
-SPACING = 0.12
+SPACING = 0.1
 """Seconds between snapshots at least: a replay runs through so little in no time."""
+
+GROWTH = 1.5e6
+"""Bytes by which snapshots may make the trace grow in a second."""
 
 FIRST_COST = 30e-6
 """Seconds that the first snapshot is taken to cost for each page of 64 KiB: nothing has been measured yet."""
@@ -51,6 +60,11 @@ class SnapshotSink(Protocol):
         """Seconds of processor time that storing snapshots has taken so far."""
         ...
 
+    @property
+    def storing_bytes(self) -> int:
+        """Bytes that snapshots take in the trace so far."""
+        ...
+
 
 class SnapshotPolicy:
     """Takes the snapshots of one recording, which begins now.
@@ -71,8 +85,9 @@ class SnapshotPolicy:
         self._start = self._clock()
         self._last = self._start
         self._previous: Snapshot | None = None
-        self._stored: float | None = None  # seconds of storing before the last snapshot, if it is to pay
+        self._stored: tuple[float, int] | None = None  # the sink's figures before the last, if it is to pay
         self._next_cost: float | None = None
+        self._present: int | None = None  # bytes of the first one
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
@@ -101,10 +116,12 @@ class SnapshotPolicy:
     def _affordable(self, now: float, state: Callable[[], State]) -> bool:
         if self._next_cost is None:
             self._next_cost = FIRST_COST * sum(memory.pages for memory in state().memories)
-        return self.cost + self._next_cost <= max(SHARE * (now - self._start), FREE)
+        gone = now - self._start
+        too_large = self._sink.storing_bytes - (self._present or 0) > GROWTH * gone
+        return not too_large and self.cost + self._next_cost <= max(SHARE * gone, FREE)
 
     def _take(self, state: State) -> None:
-        before, stored = self._clock(), self._sink.storing_seconds
+        before, stored = self._clock(), (self._sink.storing_seconds, self._sink.storing_bytes)
         snapshot = Snapshot.capture(state, self._previous)
         self._sink.snapshot(snapshot)
         self._last = self._clock()
@@ -121,7 +138,10 @@ class SnapshotPolicy:
         """Once a snapshot is stored, add what the other thread has worked for it."""
         if self._stored is None or self._sink.backlog:
             return
-        storing = self._storing_counts * (self._sink.storing_seconds - self._stored)
+        seconds, bytes_ = self._stored
+        storing = self._storing_counts * (self._sink.storing_seconds - seconds)
+        if self._present is None:
+            self._present = self._sink.storing_bytes - bytes_
         self._stored = None
         self.cost += storing
         self._next_cost = (self._next_cost or 0.0) + storing

@@ -43,6 +43,8 @@ class Tally:
     snapshots_done: int = 0
     storing_seconds: float = 0.0
     """Seconds of processor time that storing snapshots has taken."""
+    storing_bytes: int = 0
+    """Bytes that they take in the trace, compressed."""
     hurry: bool = False
     """Store no more snapshots, not even the one that has been begun."""
 

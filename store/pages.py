@@ -35,6 +35,8 @@ class ContentWriter:
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
+        self.written = 0
+        """Bytes that were added so far, compressed, with their hashes."""
 
     def put(self, connection: Connection, datas: Sequence[bytes]) -> list[int]:
         """Store `datas`; their numbers. The transaction must be one that excludes other writers."""
@@ -58,8 +60,10 @@ class ContentWriter:
             return
         first = (connection.execute(select(func.max(content.c.id))).scalar() or 0) + 1
         numbers = range(first, first + len(fresh))
-        _insert_rows(connection, list(zip(numbers, fresh, compress_many(list(fresh.values())), strict=True)))
+        packed = compress_many(list(fresh.values()))
+        _insert_rows(connection, list(zip(numbers, fresh, packed, strict=True)))
         self._numbers.update(zip(fresh, numbers, strict=True))
+        self.written += sum(len(data) + len(key) for data, key in zip(packed, fresh, strict=True))
 
 
 def _insert_rows(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:

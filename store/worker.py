@@ -159,9 +159,10 @@ class Worker:
         if self._storing is None and self._snapshots:
             self._storing = self._store(self._snapshots.popleft())
         if self._storing is not None:
-            began = time.thread_time()
+            began, written = time.thread_time(), self._contents.written
             is_done = next(self._storing, self) is self
             self._tally.storing_seconds += time.thread_time() - began
+            self._tally.storing_bytes += self._contents.written - written
             if is_done:
                 self._storing = None
                 self._tally.snapshots_done += 1
@@ -186,7 +187,9 @@ class Worker:
             "size": sum(image.size for image in snapshot.memories),
         }
         with self._database.engine.begin() as connection:
-            self._insert(connection, snapshot_table, keys, encode_snapshot(snapshot, maps))
+            data = encode_snapshot(snapshot, maps)
+            self._insert(connection, snapshot_table, keys, data)
+        self._tally.storing_bytes += len(data)
         self._number += 1
 
     def _insert(

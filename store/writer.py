@@ -187,6 +187,11 @@ class TraceWriter:
         return self._tally.storing_seconds
 
     @property
+    def storing_bytes(self) -> int:
+        """Bytes that snapshots take in the trace so far, compressed."""
+        return self._tally.storing_bytes
+
+    @property
     def queued(self) -> int:
         """About how many bytes of events wait in the queue."""
         return self._put - self._tally.taken

