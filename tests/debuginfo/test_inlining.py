@@ -69,7 +69,7 @@ def test_outside_of_the_code_there_is_no_frame(guest: Guests) -> None:
 
 @pytest.mark.parametrize("dwarf", VERSIONS)
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", ["inlined", "hello"])
+@pytest.mark.parametrize("name", ["inlined", "inlines", "hello"])
 def test_frames_are_those_of_llvm_symbolizer(guest: Guests, name: str, level: str, dwarf: str) -> None:
     """At 300 instructions anywhere in the program, its C library included."""
     tool = shutil.which("llvm-symbolizer")
@@ -109,3 +109,18 @@ def symbolizer_frames(tool: str, path: Path, debug: DebugInfo, pcs: list[int]) -
         [(s["FunctionName"], s["FileName"], s["Line"], s["Column"]) for s in json.loads(line)["Symbol"]]
         for line in done.stdout.splitlines()
     ]
+
+
+@pytest.mark.parametrize("flags", [("-O1", "-gdwarf-4"), ("-O2", "-gdwarf-5")])
+def test_an_inlined_subroutine_has_all_its_variables(guest: Guests, flags: tuple[str, ...]) -> None:
+    """Also those of which only the abstract instance is left, in their order."""
+    debug = DebugInfo(load(guest("inlines", *flags)))
+    (index,) = debug.find_functions("work")
+    found = {}
+    for pc in debug.module.functions[index].code.rests:
+        for scope, frame in zip(debug.scopes(pc), debug.source_frames(pc), strict=True):
+            visible = scope.visible(pc - debug.module.code_offset)
+            found[frame.name] = [variable.name for variable in visible], frame.is_inlined
+    assert found["square"] == (["n", "result"], True)
+    assert found["norm"][0][0] == "p" and sorted(found["norm"][0][1:]) == ["first", "second"]
+    assert found["work"][1] is False

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ttd.debuginfo.info import DebugInfo
+    from ttd.debuginfo.inlining import SourceFrame
     from ttd.debuginfo.scopes import Variable
 
-__all__ = ["DebugInfo", "Variable"]
+__all__ = ["DebugInfo", "SourceFrame", "Variable"]
 
-_PLACES = {"DebugInfo": "ttd.debuginfo.info", "Variable": "ttd.debuginfo.scopes"}
+_PLACES = {
+    "DebugInfo": "ttd.debuginfo.info",
+    "SourceFrame": "ttd.debuginfo.inlining",
+    "Variable": "ttd.debuginfo.scopes",
+}
 
 
 def __getattr__(name: str) -> object:

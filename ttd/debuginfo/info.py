@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ttd.debuginfo.inlining import InlinedCall, SourceFrame
+from ttd.debuginfo.inlining import SourceFrame
 from ttd.debuginfo.lines import FunctionMap, LineTable, Row
 from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
@@ -41,6 +41,7 @@ class DebugInfo:
         self._scopes: dict[int, FunctionScope | None] = {}
         self._starts: dict[int, frozenset[int]] = {}
         self._addresses: dict[int, list[tuple[int, int, str]]] = {}
+        self._scopes_at: dict[int, tuple[FunctionScope, ...]] = {}
 
     @property
     def has_dwarf(self) -> bool:
@@ -69,53 +70,23 @@ class DebugInfo:
     def location(self, pc: int) -> Location | None:
         """The source line of the instruction at `pc`; None where there is none.
 
-        Code that the compiler attributes to no line (line 0) counts to the line before it in its function.
+        Code that the compiler attributes to no line (line 0) counts to the line before it in its function, as
+        the source has functions: to none of an inlined one.
         `Location.path` is the full path that the compiler wrote; `display_path` shortens it.
         """
-        return _location_of(self._row_with_line(pc))
-
-    def source_frames(self, pc: int) -> list[SourceFrame]:
-        """The functions of the source that the instruction at `pc` belongs to, innermost first.
-
-        The last one is the function with code that holds `pc`; before it come those inlined at `pc`, if any.
-        Empty where no function is.
-        """
-        function = self.module.function_at(pc)
-        if function is None:
-            return []
-        scope = self._scope(function.index)
-        calls = scope.inlined.at(pc - self.module.code_offset) if scope is not None else []
-        frames = [
-            SourceFrame(
-                self.function_name(function.index), None, False, scope.entry.die.offset if scope else 0
-            )
-        ]
-        for call in calls:
-            frames[-1] = frames[-1]._replace(location=call.call)
-            frames.append(SourceFrame(call.name or "<unknown>", None, True, call.entry))
-        frames[-1] = frames[-1]._replace(location=self._location_among(pc, scope, calls))
-        return frames[::-1]
-
-    def _location_among(
-        self, pc: int, scope: FunctionScope | None, calls: list[InlinedCall]
-    ) -> Location | None:
-        """As `location`, but None where the line before was of another inlined call: it would mislead."""
-        row = self._row_with_line(pc)
-        if row is None or row.end > pc or scope is None:
-            return _location_of(row)
-        return _location_of(row) if scope.inlined.at(row.start - self.module.code_offset) == calls else None
-
-    def _row_with_line(self, pc: int) -> Row | None:
         table = self._line_table(pc)
         row = table.row_at(pc) if table is not None else None
-        return self._row_before(table, row) if row is not None and table is not None and not row.line else row
+        if row is not None and table is not None and row.line == 0:
+            row = self._row_before(table, row, pc)
+        return Location(row.path, row.line, row.column) if row is not None and row.path else None
 
-    def _row_before(self, table: LineTable, row: Row) -> Row | None:
+    def _row_before(self, table: LineTable, row: Row, pc: int) -> Row | None:
         function = self.module.function_at(row.start)
         if function is None:
             return None
         rows = table.rows_between(function.code.start, row.start)
-        return next((earlier for earlier in reversed(rows) if earlier.line), None)
+        scopes = self.scopes(pc)
+        return next((row for row in reversed(rows) if row.line and self.scopes(row.start) == scopes), None)
 
     def pcs_for_line(self, file: str, line: int) -> tuple[int, list[int]]:
         """(actual line, breakpoint pcs) for a line of the file whose path ends in `file`.
@@ -326,6 +297,35 @@ class DebugInfo:
         scope = self._scope(function)
         return self._types.read(scope.entry) if scope is not None and self._types is not None else None
 
+    # --- inlined functions ---
+
+    def source_frames(self, pc: int) -> list[SourceFrame]:
+        """The functions of the source that the instruction at `pc` belongs to, innermost first.
+
+        The last one is the function with code that holds `pc`; before it come those inlined at `pc`, if any.
+        Empty where no function is.
+        """
+        function = self.module.function_at(pc)
+        if function is None:
+            return []
+        frames: list[SourceFrame] = []
+        location, scopes = self.location(pc), self.scopes(pc)
+        for scope in scopes[:-1]:
+            frames.append(SourceFrame(scope.name or "<unknown>", location, True, scope.entry.die.offset))
+            location = scope.call_site
+        entry = scopes[-1].entry.die.offset if scopes else 0
+        return [*frames, SourceFrame(self.function_name(function.index), location, False, entry)]
+
+    def scopes(self, pc: int) -> tuple[FunctionScope, ...]:
+        """What is known about each of `source_frames`; empty without debug information for the function."""
+        known = self._scopes_at.get(pc)
+        if known is None:
+            function = self.module.function_at(pc)
+            scope = self._scope(function.index) if function is not None else None
+            inlined = scope.inlined_at(pc - self.module.code_offset) if scope is not None else []
+            known = self._scopes_at[pc] = (*reversed(inlined), *((scope,) if scope is not None else ()))
+        return known
+
     # --- variables ---
 
     def parameters(self, function: int) -> list[Variable]:
@@ -490,7 +490,3 @@ class DebugInfo:
         text = name.encode() + b"\0"
         sections = (self.module.custom(".debug_str"), self.module.custom(".debug_info"))
         return any(section is not None and text in section.data for section in sections)
-
-
-def _location_of(row: Row | None) -> Location | None:
-    return Location(row.path, row.line, row.column) if row is not None and row.path else None

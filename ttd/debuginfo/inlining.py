@@ -1,22 +1,26 @@
-"""Inlined calls: which functions of the source an instruction belongs to (DWARF 5, 3.3.8).
+"""Which scopes of a function an instruction lies in: blocks, and subroutines inlined there (DWARF 5, 3.3.8).
+
+Optimised functions have thousands of scopes, in many pieces each; so their ranges are laid out side by side
+once, and looking up is a binary search.
 
 May import base and pyelftools.
 """
 
 from __future__ import annotations
 
+import heapq
+from bisect import bisect_right
 from collections.abc import Iterator
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-from ttd.debuginfo.units import Entry, Range, Unit, number_of
+from ttd.debuginfo.units import Entry, Range, Unit
 from ttd.types import Location
 
-if TYPE_CHECKING:
-    from ttd.debuginfo.scopes import VariableReader
-
-MAX_DEPTH = 1000
-"""Nested scopes that are looked into: more can only be damage."""
+BLOCKS = frozenset({"DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block"})
+INLINED = "DW_TAG_inlined_subroutine"
+MAX_DEPTH = 200
+"""Nested scopes that are looked into."""
 
 
 class SourceFrame(NamedTuple):
@@ -32,54 +36,56 @@ class SourceFrame(NamedTuple):
     """The offset of the frame's debugging entry, which tells inlined calls apart; 0 where there is none."""
 
 
-class InlinedCall(NamedTuple):
-    """A call in whose place the compiler put the body of the function."""
+class Nesting:
+    """The scopes of one function by address. `function` is its entry."""
 
-    name: str
-    call: Location | None
-    """Where the call stands in the source."""
-    ranges: tuple[Range, ...]
-    """The code that came of it, as DWARF addresses."""
-    entry: int
+    def __init__(self, function: Entry, unit: Unit) -> None:
+        self._starts: list[int] = []
+        self._innermost: list[Entry | None] = []
+        for address, scope in _sweep(list(_ranges_below(function, unit))):
+            self._starts.append(address)
+            self._innermost.append(scope)
+
+    def at(self, address: int) -> list[Entry]:
+        """The scopes around a DWARF address below the function itself, outermost first."""
+        index = bisect_right(self._starts, address) - 1
+        scope = self._innermost[index] if index >= 0 else None
+        path: list[Entry] = []
+        while scope is not None and (scope.tag in BLOCKS or scope.tag == INLINED):
+            path.append(scope)
+            scope = scope.parent
+        return path[::-1]
 
 
-class InlinedCalls:
-    """The inlined calls of one function with code."""
+_Piece = tuple[int, int, int, Entry]
+"""First address, end, depth, scope."""
 
-    def __init__(self, entry: Entry, unit: Unit, reader: VariableReader) -> None:
-        self._entry = entry
-        self._unit = unit
-        self._reader = reader
 
-    def at(self, address: int) -> list[InlinedCall]:
-        """The inlined calls that the instruction at a DWARF address came from, outermost first."""
-        return [call for call in self.all if any(low <= address < high for low, high in call.ranges)]
+def _ranges_below(function: Entry, unit: Unit) -> Iterator[_Piece]:
+    nothing: list[Range] = []
+    pending = [(function, 1)]
+    while pending:
+        around, depth = pending.pop()
+        for scope in around.children:
+            if scope.tag in BLOCKS or scope.tag == INLINED:
+                what = f"scope at {scope.die.offset:#x}"
+                ranges = unit.units.problems.attempt(what, partial(unit.ranges_of, scope.die), nothing)
+                yield from ((low, high, depth, scope) for low, high in ranges)
+                if depth < MAX_DEPTH:
+                    pending.append((scope, depth + 1))
 
-    @cached_property
-    def all(self) -> list[InlinedCall]:
-        """All of them; those inside others behind those."""
-        problems = self._unit.units.problems
-        calls = [
-            problems.attempt(f"inlined call at {entry.die.offset:#x}", partial(self._read, entry), None)
-            for entry in self._entries()
-        ]
-        return [call for call in calls if call is not None]
 
-    def _entries(self) -> Iterator[Entry]:
-        """The inlined subroutines below the function, each behind those around it."""
-        pending = [(child, 0) for child in reversed(self._entry.children)]
-        while pending:
-            entry, depth = pending.pop()
-            if entry.tag == "DW_TAG_inlined_subroutine":
-                yield entry
-            if depth < MAX_DEPTH and entry.tag != "DW_TAG_subprogram":  # that would be a function of its own
-                pending += [(child, depth + 1) for child in reversed(entry.children)]
-
-    def _read(self, entry: Entry) -> InlinedCall:
-        line = number_of(entry.die, "DW_AT_call_line")
-        lines = self._unit.lines
-        path = lines.path(number_of(entry.die, "DW_AT_call_file") or 0) if lines is not None else ""
-        column = number_of(entry.die, "DW_AT_call_column") or 0
-        call = Location(path, line, column) if path and line is not None else None
-        ranges = tuple(self._unit.ranges_of(entry.die))
-        return InlinedCall(self._reader.function_name(entry), call, ranges, entry.die.offset)
+def _sweep(ranges: list[_Piece]) -> Iterator[tuple[int, Entry | None]]:
+    """From each address on the deepest of `ranges` that holds it, up to the next address that is given."""
+    ranges.sort(key=lambda piece: piece[0])
+    boundaries = sorted({address for low, high, _, _ in ranges for address in (low, high)})
+    open_: list[tuple[int, int, int, Entry]] = []  # deepest first: -depth, number, end, scope
+    following = 0
+    for address in boundaries:
+        while following < len(ranges) and ranges[following][0] <= address:
+            _, end, depth, scope = ranges[following]
+            heapq.heappush(open_, (-depth, following, end, scope))
+            following += 1
+        while open_ and open_[0][2] <= address:
+            heapq.heappop(open_)
+        yield address, open_[0][3] if open_ else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ttd.debuginfo.inlining import InlinedCalls
+from ttd.debuginfo.inlining import BLOCKS, INLINED, MAX_DEPTH, Nesting
 from ttd.debuginfo.locations import (
     ALWAYS,
     LocationProgram,
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from elftools.dwarf.dwarf_expr import DWARFExprOp
 
 _VARIABLES = ("DW_TAG_variable", "DW_TAG_formal_parameter")
-_BLOCKS = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
-MAX_DEPTH = 200
-"""Nested blocks that are looked into."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,17 +133,33 @@ class VariableReader:
         origin = self._types.referred(entry, "DW_AT_specification")
         return qualified_name(origin if origin is not None else entry)
 
-    def function_name(self, entry: Entry) -> str:
-        """The name of a function, or of an inlined copy, qualified by namespaces and classes; or ""."""
-        holder = self._holder(entry, "DW_AT_name")
-        return qualified_name(holder) if holder is not None and text_of(holder.die, "DW_AT_name") else ""
-
     def attribute_text(self, entry: Entry, attribute: str) -> str:
         """A string attribute of the entry, or of the one that it completes or is a copy of."""
-        holder = self._holder(entry, attribute)
+        holder = self.holder(entry, attribute)
         return text_of(holder.die, attribute) if holder is not None else ""
 
-    def _holder(self, entry: Entry, attribute: str) -> Entry | None:
+    def variables_of(self, scope: Entry) -> list[Entry]:
+        """The entries of a scope's variables, with those that only the abstract instance still has.
+
+        Of what became of an inlined subroutine the compiler describes the variables that are left (DWARF 5,
+        3.3.8.2); the others are variables of it all the same, and keep their place in the order.
+        """
+        own = [child for child in scope.children if child.tag in _VARIABLES]
+        origin = self._types.referred(scope, "DW_AT_abstract_origin")
+        if origin is None or origin is scope:
+            return own
+        copies = {self._origin(child): child for child in own}
+        abstract = [child for child in origin.children if child.tag in _VARIABLES]
+        known = {child.die.offset for child in abstract}
+        added = [child for child in own if self._origin(child) not in known]
+        return [copies.get(child.die.offset, child) for child in abstract] + added
+
+    def _origin(self, entry: Entry) -> int:
+        origin = self._types.referred(entry, "DW_AT_abstract_origin")
+        return origin.die.offset if origin is not None else entry.die.offset
+
+    def holder(self, entry: Entry, attribute: str) -> Entry | None:
+        """The entry itself, or the one that it completes or is a copy of, if that has the attribute."""
         found: Entry | None = entry
         for _ in range(8):
             if found is None or attribute in found.die.attributes:
@@ -158,7 +171,7 @@ class VariableReader:
 
     def declaration(self, entry: Entry, unit: Unit) -> Location | None:
         """Where `entry` is declared."""
-        holder = self._holder(entry, "DW_AT_decl_line")
+        holder = self.holder(entry, "DW_AT_decl_line")
         line = number_of(holder.die, "DW_AT_decl_line") if holder is not None else None
         if holder is None or line is None or unit.lines is None:
             return None
@@ -229,23 +242,32 @@ def _is_fixed(operations: tuple[Operation, ...]) -> bool:
 
 
 class FunctionScope:
-    """A function with code: its entry, frame base and the variables in its scopes."""
+    """A function of the source where it has code: its entry, frame base and the variables in its scopes.
 
-    def __init__(self, index: int, entry: Entry, unit: Unit, variables: VariableReader) -> None:
+    Either a function of the module, or (`outer` is not None) one that the compiler put into `outer`.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        entry: Entry,
+        unit: Unit,
+        variables: VariableReader,
+        outer: FunctionScope | None = None,
+    ) -> None:
         self.index = index
         self.entry = entry
         self.unit = unit
+        self.outer = outer
         self._reader = variables
+        self._inlined: dict[int, FunctionScope] = {}
 
     @cached_property
     def name(self) -> str:
         """Its name, qualified by namespaces and classes; "" where it has none."""
-        return self._reader.function_name(self.entry)
-
-    @cached_property
-    def inlined(self) -> InlinedCalls:
-        """The calls whose functions were put into this one."""
-        return InlinedCalls(self.entry, self.unit, self._reader)
+        name = self._reader.attribute_text(self.entry, "DW_AT_name")
+        holder = self._reader.holder(self.entry, "DW_AT_name")
+        return qualified_name(holder) if name and holder is not None else ""
 
     @cached_property
     def location(self) -> Location | None:
@@ -255,8 +277,20 @@ class FunctionScope:
         )
 
     @cached_property
+    def call_site(self) -> Location | None:
+        """Of an inlined subroutine: the place in `outer` that calls it."""
+        line = number_of(self.entry.die, "DW_AT_call_line")
+        table = self.unit.lines
+        if not line or table is None:
+            return None
+        path = table.path(number_of(self.entry.die, "DW_AT_call_file") or 0)
+        return Location(path, line, number_of(self.entry.die, "DW_AT_call_column") or 0) if path else None
+
+    @cached_property
     def frame_base(self) -> LocationProgram | None:
-        """What DW_OP_fbreg counts from."""
+        """What DW_OP_fbreg counts from: the frame of the function with the code."""
+        if self.outer is not None:
+            return self.outer.frame_base
         if "DW_AT_frame_base" not in self.entry.die.attributes:
             return None
         return self.unit.units.problems.attempt(
@@ -272,42 +306,51 @@ class FunctionScope:
 
     @cached_property
     def all(self) -> list[Variable]:
-        """The variables of all its scopes, outer ones first."""
+        """The variables of all its scopes, outer ones first; not those of subroutines inlined into it."""
         result: list[Variable] = []
         scopes = [(self.entry, 0)]
         while scopes:
             scope, depth = scopes.pop(0)
             result += self._variables(scope, depth)
             if depth < MAX_DEPTH:
-                scopes += [(child, depth + 1) for child in scope.children if child.tag in _BLOCKS]
+                scopes += [(child, depth + 1) for child in scope.children if child.tag in BLOCKS]
         return result
+
+    # --- at an address ---
+
+    @cached_property
+    def _nesting(self) -> Nesting:
+        return self.outer._nesting if self.outer is not None else Nesting(self.entry, self.unit)
+
+    def inlined_at(self, address: int) -> list[FunctionScope]:
+        """The subroutines inlined into it that are at work at a DWARF address, outermost first."""
+        found: list[FunctionScope] = []
+        for entry in self._nesting.at(address):
+            if entry.tag == INLINED:
+                offset = entry.die.offset
+                if offset not in self._inlined:
+                    outer = found[-1] if found else self
+                    self._inlined[offset] = FunctionScope(self.index, entry, self.unit, self._reader, outer)
+                found.append(self._inlined[offset])
+        return found
 
     def visible(self, address: int) -> list[Variable]:
-        """The variables visible at a DWARF address, outermost scope first."""
-        result: list[Variable] = []
-        scope: Entry | None = self.entry
-        for depth in range(MAX_DEPTH):
-            if scope is None:
-                break
-            result += [v for v in self._variables(scope, depth) if v.is_parameter or not v.is_artificial]
-            scope = self._block_at(scope, address)
-        return result
-
-    def _block_at(self, scope: Entry, address: int) -> Entry | None:
-        for child in scope.children:
-            if child.tag in _BLOCKS and any(low <= address < high for low, high in self._ranges(child)):
-                return child
-        return None
-
-    def _ranges(self, entry: Entry) -> list[tuple[int, int]]:
-        return self.unit.units.problems.attempt(
-            f"ranges at {entry.die.offset:#x}", lambda: self.unit.ranges_of(entry.die), []
-        )
+        """Its variables that are visible at a DWARF address, outermost scope first."""
+        blocks = [self.entry]
+        for entry in self._nesting.at(address):
+            if entry.parent is blocks[-1] and entry.tag in BLOCKS:
+                blocks.append(entry)
+        return [
+            variable
+            for depth, scope in enumerate(blocks)
+            for variable in self._variables(scope, depth)
+            if variable.is_parameter or not variable.is_artificial
+        ]
 
     def _variables(self, scope: Entry, depth: int) -> list[Variable]:
         return [variable for variable in self._read(scope, depth) if variable.name]
 
     def _read(self, scope: Entry, depth: int) -> Iterator[Variable]:
-        for child in scope.children:
-            if child.tag in _VARIABLES and "DW_AT_declaration" not in child.die.attributes:
+        for child in self._reader.variables_of(scope):
+            if "DW_AT_declaration" not in child.die.attributes:
                 yield self._reader.read(child, self.unit, self, depth)
