@@ -36,6 +36,10 @@ STORING_BESIDE = 0.15
 SPACING = 0.1
 """Seconds between snapshots at least: a replay runs through so little in no time."""
 
+WAITING = 2
+"""Snapshots that may wait to be stored when another is taken. The other thread does not always come round to
+it between two of them; each keeps what has changed since the one before in memory."""
+
 GROWTH = 1.5e6
 """Bytes by which snapshots may make the trace grow in a second."""
 
@@ -85,9 +89,10 @@ class SnapshotPolicy:
         self._start = self._clock()
         self._last = self._start
         self._previous: Snapshot | None = None
-        self._stored: tuple[float, int] | None = None  # the sink's figures before the last, if it is to pay
-        self._next_cost: float | None = None
-        self._present: int | None = None  # bytes of the first one
+        self._copying = self._storing = 0.0  # what the last one has cost, as far as known
+        self._stored = 0  # how many of those taken are stored, and paid for
+        self._seconds = 0.0  # that storing them took
+        self._present = 0  # bytes of the first one, and of what was stored with it at once
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
@@ -98,7 +103,7 @@ class SnapshotPolicy:
         """Take a snapshot of `state` if it is time for one; whether it was."""
         self._account()
         now = self._clock()
-        if self._sink.backlog or now - self._last < SPACING or not self._affordable(now, state):
+        if self._sink.backlog > WAITING or now - self._last < SPACING or not self._affordable(now, state):
             return False
         self._take(state())
         return True
@@ -114,34 +119,33 @@ class SnapshotPolicy:
             self._take(state)
 
     def _affordable(self, now: float, state: Callable[[], State]) -> bool:
-        if self._next_cost is None:
-            self._next_cost = FIRST_COST * sum(memory.pages for memory in state().memories)
+        if not self.taken:
+            self._copying = FIRST_COST * sum(memory.pages for memory in state().memories)
         gone = now - self._start
-        too_large = self._sink.storing_bytes - (self._present or 0) > GROWTH * gone
-        return not too_large and self.cost + self._next_cost <= max(SHARE * gone, FREE)
+        cost = self.cost + self._copying + self._storing * (self.taken - self._stored + 1)
+        too_large = self._sink.storing_bytes - self._present > GROWTH * gone
+        return cost <= max(SHARE * gone, FREE) and not (self._stored and too_large)
 
     def _take(self, state: State) -> None:
-        before, stored = self._clock(), (self._sink.storing_seconds, self._sink.storing_bytes)
+        before = self._clock()
         snapshot = Snapshot.capture(state, self._previous)
         self._sink.snapshot(snapshot)
         self._last = self._clock()
         self._previous = snapshot
         if snapshot.position.is_exact:
             self.latest = snapshot
-        self._stored = stored
-        copying = self._last - before
-        self._next_cost = copying
-        self.cost += copying
+        self._copying = self._last - before
+        self.cost += self._copying
         self.taken += 1
 
     def _account(self) -> None:
-        """Once a snapshot is stored, add what the other thread has worked for it."""
-        if self._stored is None or self._sink.backlog:
+        """Once snapshots are stored, add what the other thread has worked for them."""
+        stored, seconds = self.taken - self._sink.backlog, self._sink.storing_seconds
+        if stored == self._stored:
             return
-        seconds, bytes_ = self._stored
-        storing = self._storing_counts * (self._sink.storing_seconds - seconds)
-        if self._present is None:
-            self._present = self._sink.storing_bytes - bytes_
-        self._stored = None
+        if not self._stored:
+            self._present = self._sink.storing_bytes
+        storing = self._storing_counts * (seconds - self._seconds)
         self.cost += storing
-        self._next_cost = (self._next_cost or 0.0) + storing
+        self._storing = storing / (stored - self._stored)
+        self._stored, self._seconds = stored, seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from ttd.recorder.snapshots import FREE, GROWTH, SHARE, SPACING, STORING_BESIDE, SnapshotPolicy
+from ttd.recorder.snapshots import FREE, GROWTH, SHARE, SPACING, STORING_BESIDE, WAITING, SnapshotPolicy
 from ttd.state import Snapshot, State
 from ttd.types import Position
 
@@ -137,16 +137,30 @@ def test_a_short_run_of_a_huge_program_has_none() -> None:
     assert sink.snapshots == []
 
 
-def test_no_snapshot_is_taken_while_one_waits_to_be_stored() -> None:
+def test_no_snapshot_is_taken_while_too_many_wait_to_be_stored() -> None:
     clock = FakeClock()
     sink = FakeSink(clock, 0.0)
     policy = SnapshotPolicy(sink, clock)
-    clock.time = 10
-    assert policy.offer(lambda: state(1))
-    clock.time = 20
-    assert not policy.offer(lambda: state(2))
+    for number in range(WAITING + 1):
+        clock.time += 10
+        assert policy.offer(lambda: state(number))  # noqa: B023
+    clock.time += 10
+    assert not policy.offer(lambda: state(100))
     sink.drain()
-    assert policy.offer(lambda: state(3))
+    assert policy.offer(lambda: state(101))
+
+
+def test_those_that_wait_are_paid_for_in_advance() -> None:
+    clock = FakeClock()
+    sink = FakeSink(clock, 0.0, storing=2.0)
+    policy = SnapshotPolicy(sink, clock, processors=1)
+    clock.time = 5.5 / SHARE
+    assert policy.offer(lambda: state(1))
+    sink.drain()
+    clock.time += 1
+    assert policy.offer(lambda: state(2))
+    clock.time += 1
+    assert not policy.offer(lambda: state(3))  # 2 s are spent, 2 s will be: there is not enough for a third
 
 
 def test_the_end_is_not_taken_twice() -> None:
