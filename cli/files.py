@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.errors import UsageError
+from ttd.errors import InvalidModule, UsageError
 
 if TYPE_CHECKING:
     from ttd.replayer.session import EngineFactory
     from ttd.store.trace import Trace
+    from ttd.wasm.model import Module
 
 LARGEST_MODULE = 1 << 30
 """Bytes of a module above which it is refused unread (Wasm 32-bit section sizes end at 4 GiB)."""
@@ -26,6 +27,9 @@ trace_argument = click.argument("trace", required=False, type=click.Path(path_ty
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 """`--json`, the same for every command that has it."""
+
+module_argument = click.argument("module", type=click.Path(path_type=Path))
+"""The MODULE of a command: a .wasm file, or a recording, which holds its program."""
 
 ENGINES = ("compiled", "interpreter")
 """The engines that can record and replay, the default first."""
@@ -73,3 +77,14 @@ def module_bytes(path: Path) -> bytes:
         return data
     with open_trace(path) as trace:
         return trace.module
+
+
+def open_module(path: Path) -> Module:
+    """The module at `path`, as `module_bytes`, decoded; raises InvalidModule with the name of the file."""
+    from ttd.wasm.decode import decode
+
+    data = module_bytes(path)
+    try:
+        return decode(data)
+    except InvalidModule as error:
+        raise error.of_file(str(path)) from error

@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
-COMMANDS = ("record", "replay", "ls", "info", "events", "verify", "dis", "repair", "cache")
+COMMANDS = (
+    "record", "replay", "ls", "info", "events", "verify", "dis", "addr2line", "symbolize", "repair", "cache",
+)  # fmt: skip
 """Every command, in the order in which `ttd --help` lists them."""
 
 

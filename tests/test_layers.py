@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "driver": {"instrument", "interpreter", "engine", "wasm", "base"},
     "debuginfo": {"wasm", "base"},
     "expr": {"debuginfo", "wasm", "base"},
+    "static": {"debuginfo", "wasm", "base"},
     "store": {"base"},
     "recorder": {
         "store",
@@ -54,7 +55,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         "wasm",
         "base",
     },
-    "cli": {"recorder", "replayer", "store", "interpreter", "engine", "debuginfo", "expr", "wasm", "base"},
+    "cli": {
+        "recorder",
+        "replayer",
+        "store",
+        "interpreter",
+        "engine",
+        "static",
+        "debuginfo",
+        "expr",
+        "wasm",
+        "base",
+    },
 }
 
 # Places (a package, a module, or a prefix of them) that may import a library. Nobody else may.

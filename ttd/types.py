@@ -167,3 +167,8 @@ class Location:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
+
+    @property
+    def exact(self) -> str:
+        """As text, with the column where that is known."""
+        return f"{self}:{self.column}" if self.column else str(self)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.files import module_bytes
+from ttd.cli.files import module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import plain
-from ttd.errors import InvalidModule, UsageError
+from ttd.errors import UsageError
 
 if TYPE_CHECKING:
     from ttd.wasm.model import Function, Module
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("module", type=click.Path(path_type=Path))
+@module_argument
 @click.argument("function", required=False)
 @click.option("-l", "--list", "only_list", is_flag=True, help="List the functions, without their code.")
 def command(module: Path, function: str | None, only_list: bool) -> None:
@@ -37,13 +37,9 @@ def command(module: Path, function: str | None, only_list: bool) -> None:
       ttd dis prog.wasm main
       ttd dis prog.wasm 3
     """
-    from ttd.wasm.decode import decode
     from ttd.wasm.names import Names
 
-    try:
-        decoded = decode(module_bytes(module))
-    except InvalidModule as error:
-        raise error.of_file(str(module)) from error
+    decoded = open_module(module)
     names = Names(decoded)
     chosen = decoded.functions if function is None else _find(decoded, names, function)
     for index, each in enumerate(chosen):

@@ -69,7 +69,9 @@ def ttd(
     monkeypatch.delenv(main.TRACEBACK_VARIABLE, raising=False)
 
     def run(*arguments: str, input: str = "") -> Ran:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        monkeypatch.setattr(
+            sys, "stdin", io.TextIOWrapper(io.BytesIO(input.encode("utf-8", "surrogateescape")))
+        )
         capfd.readouterr()
         code = main.run(arguments)
         captured = capfd.readouterr()

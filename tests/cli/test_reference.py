@@ -64,6 +64,7 @@ def playground(ttd: Ttd, program: Program, tmp_path: Path) -> Ttd:
     for name in ("hello", "files", "numbers"):
         program(name)
     (tmp_path / "prog.wasm").write_bytes((tmp_path / program("calls")).read_bytes())
+    (tmp_path / "crash.txt").write_text("    0:    0x2f5 - prog.wasm!leaf\n")
     (tmp_path / "find-the-bug.ttd").write_text("goto end\nreverse-continue\n")
     ttd("record", "hello.wasm")
     return ttd

@@ -67,6 +67,13 @@ class DebugInfo:
 
     # --- lines ---
 
+    def pc_of(self, address: int) -> int:
+        """The pc of an address as DWARF counts them: from the beginning of the code section.
+
+        One in the head of a function, before its first instruction, means the first instruction.
+        """
+        return self._functions.first_instruction(address)
+
     def location(self, pc: int) -> Location | None:
         """The source line of the instruction at `pc`; None where there is none.
 

@@ -133,10 +133,10 @@ class Names:
 
     def _outside(self, kind: ExternKind) -> NameMap:
         """Names by export (the first one of each thing), else by import."""
-        names = {entry.index: _printable(entry.name) for entry in self._module.imports if entry.kind is kind}
+        names = {entry.index: printable(entry.name) for entry in self._module.imports if entry.kind is kind}
         for export in reversed(self._module.exports):
             if export.kind is kind:
-                names[export.index] = _printable(export.name)
+                names[export.index] = printable(export.name)
         return names
 
     @cached_property
@@ -162,7 +162,8 @@ class Names:
         return {name: sorted(indices) for name, indices in found.items()}
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """`name` with what could drive a terminal escaped."""
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
@@ -171,7 +172,7 @@ def _printable(name: str) -> str:
 def _read_name(data: bytes, position: int) -> tuple[str, int]:
     size, position = read_count(data, position, len(data))
     text = data[position : position + size].decode("utf-8", "replace")
-    return _printable(text), position + size
+    return printable(text), position + size
 
 
 def _read_map(data: bytes, position: int, names: NameMap) -> int:

@@ -1,0 +1,108 @@
+"""The commands that tell about a module without running it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli import golden
+from tests.cli.conftest import Ran
+from tests.support import GUESTS, Guests
+from ttd.debuginfo import DebugInfo
+from ttd.wasm.decode import decode
+
+Ttd = Callable[..., Ran]
+Program = Callable[[str], str]
+
+
+def division(path: Path) -> tuple[int, int]:
+    """Function and pc of the division in the guest inlined.c, and what DWARF's addresses count from."""
+    debug = DebugInfo(decode(path.read_bytes()))
+    (report,) = debug.find_functions("report")
+    body = debug.module.functions[report].code
+    (pc,) = [i.offset for i in body.instructions if i.op.mnemonic == "i32.div_s"]
+    return report, pc
+
+
+# --- addr2line ---------------------------------------------------------------------------------------
+
+
+def test_addr2line_tells_inlined_functions_too(ttd: Ttd, program: Program, tmp_path: Path) -> None:
+    name = program("inlined")
+    _, pc = division(tmp_path / name)
+    ran = ttd("addr2line", name, hex(pc), f"{pc:X}", "5")
+    assert ran.code == 0
+    golden.check("addr2line.txt", ran.out, guests=str(GUESTS))
+
+
+def test_addr2line_reads_addresses_from_standard_input(ttd: Ttd, program: Program, tmp_path: Path) -> None:
+    name = program("inlined")
+    _, pc = division(tmp_path / name)
+    typed = ttd("addr2line", name, "--json", input=f"{pc:x}\n 0x5\n\n")
+    assert typed.out == ttd("addr2line", name, "--json", hex(pc), "5").out
+    here, outside = json.loads(typed.out)
+    assert [frame["function"] for frame in here["frames"]] == ["ratio", "average", "report"]
+    assert [frame["inlined"] for frame in here["frames"]] == [True, True, False]
+    assert outside == {"address": 5, "frames": []}
+
+
+def test_addr2line_takes_the_addresses_of_dwarf(ttd: Ttd, program: Program, tmp_path: Path) -> None:
+    name = program("inlined")
+    report, pc = division(tmp_path / name)
+    module = decode((tmp_path / name).read_bytes())
+    absolute = ttd("addr2line", name, hex(pc)).out.partition(" ")[2]
+    relative = ttd("addr2line", name, "--code-relative", hex(pc - module.code_offset)).out.partition(" ")[2]
+    assert absolute == relative
+    head = module.functions[report].code.start - module.code_offset - 1  # where its locals are declared
+    assert ": report at " in ttd("addr2line", name, "--code-relative", hex(head)).out
+
+
+def test_addr2line_knows_names_where_there_are_no_lines(ttd: Ttd, program: Program, tmp_path: Path) -> None:
+    module = decode((tmp_path / program("numbers")).read_bytes())
+    start = module.functions[0].code.start
+    assert ttd("addr2line", "numbers.wasm", hex(start)).out == f"{start:#08x}: gcd at ??:0\n"
+
+
+@pytest.mark.parametrize("address", ["main", "0x", "-1", "0x11112222333344445", "1.5"])
+def test_addr2line_refuses_what_is_no_address(ttd: Ttd, program: Program, address: str) -> None:
+    ran = ttd("addr2line", program("numbers"), "--", address)
+    assert (ran.code, ran.error) == (
+        2, f"{address!r} is no address; write it in hexadecimal, as in 0x2f5",
+    )  # fmt: skip
+
+
+# --- symbolize ---------------------------------------------------------------------------------------
+
+
+def test_symbolize_rewrites_what_comes_from_standard_input(
+    ttd: Ttd, program: Program, tmp_path: Path, guest: Guests
+) -> None:
+    name = program("inlined")
+    report, pc = division(tmp_path / name)
+    text = f"RuntimeError: divide by zero\n    at report (wasm://wasm/1:wasm-function[{report}]:{pc:#x})\n"
+    ran = ttd("symbolize", name, input=text)
+    (tmp_path / "crash.txt").write_text(text)
+    assert ttd("symbolize", name, "crash.txt").out == ran.out
+    lines = ran.out.splitlines()
+    assert lines[0] == "RuntimeError: divide by zero"
+    assert lines[1].startswith(f"    at ratio ({guest.source('inlined')}:{guest.line('inlined', 'ratio')}:")
+    assert [line.split()[1] for line in lines[1:]] == ["ratio", "average", "report"]
+
+
+def test_symbolize_passes_bytes_through_that_are_no_text(ttd: Ttd, program: Program) -> None:
+    text = "caf\udce9 \x1b[31m\r\n\udcff\udcfe no newline"
+    assert (
+        ttd("symbolize", program("numbers"), input=text).out.encode()
+        == text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+    )
+
+
+@pytest.mark.parametrize("command", ["addr2line", "symbolize"])
+def test_what_is_no_module_is_told_in_one_line(ttd: Ttd, tmp_path: Path, command: str) -> None:
+    (tmp_path / "text.wasm").write_text("no module")
+    assert ttd(command, "text.wasm").error.startswith("text.wasm: ")
+    assert ttd(command, "nosuch.wasm").error == "no such file: nosuch.wasm"
+    assert ttd(command).code == 2
