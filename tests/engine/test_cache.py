@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -257,13 +258,25 @@ def test_what_alone_would_fill_it_is_not_kept(opened: Callable[..., Cache]) -> N
 
 
 def test_files_of_killed_processes_go_after_a_while(opened: Callable[..., Cache], folder: Path) -> None:
-    cache = opened()
+    cache = opened(limit=1600)
     old, young = folder / ".unfinished-0123456789abcdef", folder / ".unfinished-fedcba9876543210"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (1, 1))
-    cache.put(KEY, "main", b"data")
+    cache.put(KEY, "main", bytes(150))  # more than a sixteenth of the limit
     assert young.exists() and not old.exists()
+
+
+def test_processes_that_put_little_seldom_sweep(
+    opened: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps: list[int] = []
+    monkeypatch.setattr("ttd.engine.cache._sweep", lambda _, limit: sweeps.append(limit))
+    monkeypatch.setattr("ttd.engine.cache.random.randrange", random.Random(1).randrange)
+    size = len(b"data") + 32
+    for _ in range(1000):
+        opened(limit=16 * 10 * size).put(KEY, "main", b"data")
+    assert 50 < len(sweeps) < 150  # a tenth of what makes a sweep due, each
 
 
 def test_clearing_removes_its_own_files_only(cache: Cache, folder: Path) -> None:

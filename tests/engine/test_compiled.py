@@ -13,8 +13,9 @@ from tests.engine.agreement import States, compiled
 from tests.interpreter.programs import PROGRAMS
 from tests.interpreter.rig import module_of
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import Goal, Invocation, Limits, Program
+from ttd.engine.protocol import FrameProbe, Goal, Invocation, Limits, Program
 from ttd.engine.validate import load_module
+from ttd.errors import EngineUnusable
 from ttd.instrument.module import Instrumented
 from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Imports, Interpreter
@@ -415,3 +416,17 @@ def test_the_start_function_is_an_invocation_like_others() -> None:
     for engine in pair(Program(module, calls)):
         ending = engine.run(Goal()).ending
         assert ending is not None and ending.results == (9,)
+
+
+@pytest.mark.parametrize("searching", [False, True])
+def test_what_wasmtime_refuses_is_told(monkeypatch: pytest.MonkeyPatch, searching: bool) -> None:
+    program = program_of('(func (export "main") (loop (br 0)))')
+    engine = CompiledEngine(program, Echo(), near=0)
+    probes = (FrameProbe(engine.state.frames[-1].entry, None),) if searching else ()
+
+    def refuse(*_: object) -> None:
+        raise EngineUnusable("too large")
+
+    monkeypatch.setattr("ttd.engine.native.Compiled._module", refuse)
+    with pytest.raises(EngineUnusable):
+        engine.run(Goal(until=Position(1000), probes=probes))

@@ -33,6 +33,7 @@ import hashlib
 import hmac
 import os
 import platform
+import random
 import re
 import secrets
 import stat
@@ -122,7 +123,8 @@ class Cache:
             raise CacheUnusable("this system cannot tell whose files they are")
         self.directory = directory
         self.limit = limit
-        self._unswept = limit // 16
+        # By chance, so that processes which put little each do not sweep more often than one that puts all.
+        self._unswept = random.randrange(limit // 16 + 1)
         with _opened(directory):
             self._secret = _secret(state)
 

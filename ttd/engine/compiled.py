@@ -43,7 +43,7 @@ from ttd.engine.protocol import (
 from ttd.engine.scout import Build, Scout, Sighting
 from ttd.engine.search import Search
 from ttd.engine.stores import new_store
-from ttd.errors import TtdError, unreachable
+from ttd.errors import EngineUnusable, TtdError, unreachable
 from ttd.instrument import abi
 from ttd.instrument.module import Instrumented
 from ttd.instrument.sites import Site
@@ -256,6 +256,8 @@ class CompiledEngine:
         at_limit = False
         try:
             at_limit = self._run_stack(native, stack, state) is None
+        except EngineUnusable:
+            raise
         except (wasmtime.Trap, wasmtime.WasmtimeError, HostExit, HostTrap, EndOfLog, TtdError):
             native.clean_up()  # what it was, the interpreter will tell
         finally:
@@ -311,6 +313,8 @@ class CompiledEngine:
         except HostTrap as error:
             trap = Trap(TrapKind.HOST, str(error))
             return self._lost(Ending(EndKind.TRAP, self._unknown(), trap=trap), stack.invocation)
+        except EngineUnusable:
+            raise
         except (EndOfLog, TtdError):
             if self._base is None:
                 raise
