@@ -18,11 +18,16 @@ settings.load_profile("ttd")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_cache() -> Iterator[None]:
-    """Tests neither use nor fill the user's cache of compiled programs, in this process and in others."""
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests neither use nor fill the user's cache of compiled programs, in this process and in others.
+
+    They share one of their own, empty at first: many run the same programs.
+    """
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TTD_CACHE_DIR", "")
-        yield
+        patch.setenv("TTD_CACHE_DIR", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -64,8 +64,6 @@ def ttd(
     """Runs ``ttd ARGUMENTS`` in an empty folder, without a terminal; `input` is its standard input."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TTD_TRACE_DIR", raising=False)
-    monkeypatch.setenv("TTD_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv(main.TRACEBACK_VARIABLE, raising=False)
 
     def run(*arguments: str, input: str = "") -> Ran:

@@ -347,37 +347,45 @@ def test_ttd_runs_as_a_program(tmp_path: Path) -> None:
 # --- cache ----------------------------------------------------------------------------------------------
 
 
-def filled(tmp_path: Path) -> Cache:
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the test have a cache to itself."""
+    monkeypatch.setenv("TTD_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "cache"
+
+
+def filled(folder: Path) -> Cache:
     """The cache of the test, with two parts of one program."""
-    cache = Cache(tmp_path / "cache", tmp_path / "state" / "ttd")
+    cache = Cache(folder, folder.parent / "state" / "ttd")
     key = program_key(b"module")
     cache.put(key, "main", b"native code")
     cache.put(key, "thaw-0-0", b"more of it")
     return cache
 
 
-def test_cache_shows_what_is_there(ttd: Ttd, tmp_path: Path) -> None:
+def test_cache_shows_what_is_there(ttd: Ttd, own_cache: Path) -> None:
     empty = ttd("cache")
     assert empty.code == 0 and re.search(r"Programs +0\n", empty.out)
-    filled(tmp_path)
+    filled(own_cache)
     ran = ttd("cache")
-    assert str(tmp_path / "cache") in ran.out
+    assert str(own_cache) in ran.out
     assert re.search(rf"\n{hashlib.sha256(b'module').hexdigest()[:16]} .* 2  \d{{4}}-", ran.out)
     shown = json.loads(ttd("cache", "--json").out)
-    assert shown["size"] == sum(path.stat().st_size for path in (tmp_path / "cache").iterdir())
+    assert shown["size"] == sum(path.stat().st_size for path in own_cache.iterdir())
     assert [program["parts"] for program in shown["programs"]] == [2]
 
 
-def test_cache_can_be_cleared(ttd: Ttd, tmp_path: Path) -> None:
-    cache = filled(tmp_path)
+def test_cache_can_be_cleared(ttd: Ttd, own_cache: Path) -> None:
+    cache = filled(own_cache)
     assert ttd("cache", "--clear").out.startswith("Removed ")
     assert cache.programs() == []
     assert json.loads(ttd("cache", "--clear", "--json").out)["freed"] == 0
 
 
-def test_cache_says_why_there_is_none(ttd: Ttd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache").chmod(0o777)
+def test_cache_says_why_there_is_none(ttd: Ttd, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_cache.mkdir()
+    own_cache.chmod(0o777)
     ran = ttd("cache")
     assert ran.code == 1 and "writable to you only" in ran.error
     monkeypatch.setenv("TTD_CACHE_DIR", "")

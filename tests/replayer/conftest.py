@@ -39,16 +39,9 @@ def engine(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where what these tests have compiled is kept until their end."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def replayed(engine: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def replayed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replay with `engine` unless told otherwise."""
-    monkeypatch.setenv("TTD_CACHE_DIR", str(cache))
     monkeypatch.setitem(session_module.ENGINES, "compiled", always_compiled)
     monkeypatch.setattr(session_module, "DEFAULT_ENGINE", engine)
 
