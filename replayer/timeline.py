@@ -29,11 +29,9 @@ from ttd.types import Position
 NEAR = 2_000
 """Ticks that are rather run than skipped by restoring a snapshot."""
 
-APPROACH = (4096, 256, 16)
-"""Ticks before the goal of a long way at which snapshots are kept, for the steps back that may follow."""
-
-CHEAP = 0.05
-"""Seconds that a snapshot may cost to be taken at each of those places; else only the middle one is."""
+APPROACH = 256
+"""Ticks before the goal of a long way at which a snapshot is kept, for the steps back that may follow. About
+so many are left to the interpreter, where the compiled engine would have to be frozen once more."""
 
 SNAPSHOT_SHARE = 0.1
 """Share of the running time that taking in-memory snapshots may cost."""
@@ -105,12 +103,10 @@ class Timeline:
     def _go(self, target: Position) -> None:
         if not self._is_reached_from_here(target):
             self._restore_before(target)
-        for ticks in APPROACH:
-            way = Position(max(target.tick - ticks, 0), 0)
-            is_worth_it = self._capture_cost < CHEAP or ticks == APPROACH[1]
-            if is_worth_it and way.tick - self.position.tick > ticks:
-                self._run_to(way)
-                self._capture()
+        way = Position(max(target.tick - APPROACH, 0), 0)
+        if way.tick - self.position.tick > APPROACH:
+            self._run_to(way)
+            self._capture()
         self._run_to(target)
 
     def _is_reached_from_here(self, target: Position) -> bool:
