@@ -74,6 +74,50 @@ def test_addr2line_refuses_what_is_no_address(ttd: Ttd, program: Program, addres
     )  # fmt: skip
 
 
+# --- symbols -----------------------------------------------------------------------------------------
+
+
+def test_symbols_lists_functions_and_data(ttd: Ttd, program: Program) -> None:
+    name = program("structs")
+    listed = json.loads(ttd("symbols", name, "--json").out)
+    assert {row["kind"] for row in listed} == {"function", "data"}
+    places = [(row["kind"], row["address"]) for row in listed]
+    assert places == sorted(places)
+    lines = ttd("symbols", name).out.splitlines()
+    assert lines[0].split() == ["ADDRESS", "SIZE", "KIND", "NAME", "UNIT"]
+    shown = [(int(line.split()[0], 16), int(line.split()[1]), line.split()[3]) for line in lines[1:]]
+    assert shown == [(row["address"], row["size"], row["name"]) for row in listed]
+
+
+def test_symbols_can_be_sorted_and_chosen(ttd: Ttd, program: Program) -> None:
+    name = program("structs")
+    listed = json.loads(ttd("symbols", name, "--json", "--sort", "size", "--kind", "function").out)
+    sizes = [row["size"] for row in listed]
+    assert sizes == sorted(sizes, reverse=True) and {row["kind"] for row in listed} == {"function"}
+    names = [
+        row["name"] for row in json.loads(ttd("symbols", name, "--json", "-s", "name", "-k", "data").out)
+    ]
+    assert names == sorted(names) and "banner" in names and "main" not in names
+
+
+def test_symbols_add_up_by_unit(ttd: Ttd, program: Program) -> None:
+    name = program("structs")
+    listed = json.loads(ttd("symbols", name, "--json").out)
+    units = json.loads(ttd("symbols", name, "--by-unit", "--json").out)
+    (own,) = [row for row in units if row["unit"] == "structs.c"]
+    for kind, count, total in (("function", "functions", "code"), ("data", "objects", "data")):
+        rows = [row for row in listed if row["unit"] == "structs.c" and row["kind"] == kind]
+        assert (own[count], own[total]) == (len(rows), sum(row["size"] for row in rows))
+    table = ttd("symbols", name, "-u").out.splitlines()
+    assert table[0].split() == ["FUNCTIONS", "CODE", "OBJECTS", "DATA", "UNIT"]
+    assert len(table) == len(units) + 1
+
+
+def test_symbols_of_a_module_without_names(ttd: Ttd, program: Program) -> None:
+    (line,) = ttd("symbols", program("endless")).out.splitlines()[1:]
+    assert line.split()[2:] == ["function", "_start"]
+
+
 # --- symbolize ---------------------------------------------------------------------------------------
 
 
@@ -100,7 +144,7 @@ def test_symbolize_passes_bytes_through_that_are_no_text(ttd: Ttd, program: Prog
     )
 
 
-@pytest.mark.parametrize("command", ["addr2line", "symbolize"])
+@pytest.mark.parametrize("command", ["addr2line", "symbolize", "symbols"])
 def test_what_is_no_module_is_told_in_one_line(ttd: Ttd, tmp_path: Path, command: str) -> None:
     (tmp_path / "text.wasm").write_text("no module")
     assert ttd(command, "text.wasm").error.startswith("text.wasm: ")

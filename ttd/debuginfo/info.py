@@ -15,7 +15,7 @@ from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
 from ttd.debuginfo.typereader import TypeReader
 from ttd.debuginfo.types import AggregateType, Type
-from ttd.debuginfo.units import Entry, Unit, Units, text_of
+from ttd.debuginfo.units import Entry, Unit, Units, qualified_name, text_of
 from ttd.types import Location
 from ttd.wasm.model import Module
 from ttd.wasm.typing import land
@@ -375,7 +375,33 @@ class DebugInfo:
         scope = self._scope(function)
         return scope.all if scope is not None else []
 
+    def fixed_variables(self) -> Iterator[tuple[str, str, Variable]]:
+        """(unit, name, variable) of all variables with one address for the whole run, wherever declared.
+
+        The name has the function before it that a variable is static in; "" for a string literal, which
+        compilers describe as a variable, too. Reads all units.
+        """
+        for unit in self._all_units:
+            for entry in unit.index.entries.values():
+                if self._reader is not None and entry.tag == "DW_TAG_variable" and _has_address(entry):
+                    variable = self._reader.read(entry, unit)
+                    if variable.fixed_address is not None:
+                        yield unit.name, self._qualified(entry, variable.name), variable
+
+    def _qualified(self, entry: Entry, name: str) -> str:
+        """``next::counter`` for what is static in a function."""
+        scope = entry.parent if name else None
+        while scope is not None and scope.tag != "DW_TAG_subprogram":
+            scope = scope.parent
+        holder = self._reader.holder(scope, "DW_AT_name") if scope is not None and self._reader else None
+        return f"{qualified_name(holder)}::{name}" if holder is not None else name
+
     # --- symbols ---
+
+    def unit_name(self, pc: int) -> str:
+        """The compile unit with the code at `pc`, by the name of its main source file; "" where unknown."""
+        unit = self._unit(pc)
+        return unit.name if unit is not None else ""
 
     def code_symbol(self, pc: int) -> str | None:
         """``push+12``: the function that holds `pc`, and the bytes from its first instruction to there."""
@@ -497,3 +523,11 @@ class DebugInfo:
         text = name.encode() + b"\0"
         sections = (self.module.custom(".debug_str"), self.module.custom(".debug_info"))
         return any(section is not None and text in section.data for section in sections)
+
+
+def _has_address(entry: Entry) -> bool:
+    """Whether the location of a variable begins with an address (DW_OP_addr, DW_OP_addrx): a quick look."""
+    location = entry.die.attributes.get("DW_AT_location")
+    return (
+        location is not None and isinstance(location.value, list) and location.value[:1] in ([0x03], [0xA1])
+    )
