@@ -17,7 +17,7 @@ def main() -> int:
     how, data = sys.argv[1], Path(sys.argv[2]).read_bytes()
     import wasmtime
 
-    from ttd.engine.native import Compiled, new_engine
+    from ttd.engine.builds import Compiled, new_engine
     from ttd.engine.validate import load_module
     from ttd.instrument.module import Instrumented
 

@@ -13,8 +13,8 @@ import wasmtime
 from tests.engine.generator import generate
 from tests.engine.plain import Call, Outcome, Seen, run_plain
 from tests.engine.vocabulary import DUMPED, Program, host_answer
+from ttd.engine.builds import new_engine
 from ttd.engine.compiled import CompiledEngine, program_store
-from ttd.engine.native import new_engine
 from ttd.engine.protocol import CodeProbe, Engine, Goal, Invocation, Limits, Probe, Stop, WatchProbe
 from ttd.engine.protocol import Program as Runnable
 from ttd.engine.validate import load_module

@@ -427,6 +427,6 @@ def test_what_wasmtime_refuses_is_told(monkeypatch: pytest.MonkeyPatch, searchin
     def refuse(*_: object) -> None:
         raise EngineUnusable("too large")
 
-    monkeypatch.setattr("ttd.engine.native.Compiled._module", refuse)
+    monkeypatch.setattr("ttd.engine.builds.Compiled._module", refuse)
     with pytest.raises(EngineUnusable):
         engine.run(Goal(until=Position(1000), probes=probes))

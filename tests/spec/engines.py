@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 import wasmtime
 
 from tests.spec.instance import EngineFactory, SpecEngine, Supplied
+from ttd.engine.builds import new_engine
 from ttd.engine.compiled import CompiledEngine, program_store
 from ttd.engine.memory import LinearMemory
-from ttd.engine.native import new_engine
 from ttd.engine.protocol import Goal, Host, Limits, Program, Stop
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import Memory, State

@@ -24,9 +24,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import wasmtime
 
+from ttd.engine.builds import Compiled, new_engine
 from ttd.engine.cache import user_cache
 from ttd.engine.gates import Gates, make_gates
-from ttd.engine.native import Compiled, Native, new_engine
+from ttd.engine.native import Native
 from ttd.engine.protocol import (
     EndOfLog,
     Goal,
