@@ -18,7 +18,7 @@ settings.load_profile("ttd")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def tests_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Tests neither use nor fill the user's cache of compiled programs, in this process and in others.
 
     They share one of their own, empty at first: many run the same programs.

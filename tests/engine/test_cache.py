@@ -180,7 +180,8 @@ def test_a_cache_that_cannot_be_written_is_silent(cache: Cache, folder: Path) ->
 def test_there_is_none_where_none_is_wanted_or_possible(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert user_cache() is None  # so the tests are set up
+    monkeypatch.setenv("TTD_CACHE_DIR", "")
+    assert user_cache() is None
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TTD_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert user_cache() is None
