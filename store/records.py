@@ -15,7 +15,7 @@ from ttd.calllog import CallLog, Calls
 from ttd.errors import DamagedTrace
 from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, Frame, MemoryImage, Snapshot
-from ttd.store.codec import is_value, pack, unpack
+from ttd.store.codec import is_value, pack, pack_log, unpack
 from ttd.types import Ending, EndKind, Position, Trap, TrapKind, Value
 
 OUTLINE = 16 << 10
@@ -51,7 +51,7 @@ def encode_events(events: Sequence[HostCall], contents: Mapping[bytes, int] = _N
 
 def encode_calls(calls: CallLog) -> bytes:
     """A chunk of calls in raw form, as compiled code logs them: bytes instead of a list."""
-    return pack(calls.data)
+    return pack_log(calls.data)
 
 
 def _event_row(event: HostCall, tick: int, contents: Mapping[bytes, int]) -> tuple[object, ...]:

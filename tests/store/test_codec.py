@@ -12,7 +12,16 @@ from ttd.errors import DamagedTrace, TtdError
 from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, Frame, MemoryImage, Snapshot
 from ttd.store import codec
-from ttd.store.codec import checksum, compress, compress_many, content_hash, decompress, pack, unpack
+from ttd.store.codec import (
+    checksum,
+    compress,
+    compress_many,
+    content_hash,
+    decompress,
+    pack,
+    pack_log,
+    unpack,
+)
 from ttd.store.manifest import Manifest
 from ttd.store.records import (
     OUTLINE,
@@ -303,3 +312,15 @@ def test_an_exception_may_not_refer_to_a_later_one() -> None:
     row = msgpack.packb([0, [reference]])
     with pytest.raises(DamagedTrace, match="unknown extension"):
         unpack(compress(msgpack.packb([msgpack.packb(reference), [row]])))
+
+
+@given(st.binary(max_size=200), st.sampled_from([1, 300, 1 << 16]))
+def test_a_log_is_packed_as_all_bytes_are(data: bytes, times: int) -> None:
+    log = data * times
+    assert decompress(pack_log(log)) == decompress(pack(log))
+    assert unpack(pack_log(log)) == log
+
+
+@pytest.mark.parametrize("size", [(1 << 16) - 1, 1 << 16])
+def test_logs_of_both_forms_are_packed(size: int) -> None:
+    assert decompress(pack_log(bytes(size))) == decompress(pack(bytes(size)))
