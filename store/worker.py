@@ -40,7 +40,7 @@ CHUNK_BYTES = 1 << 20
 PORTION = 512
 """Pages of a snapshot that are stored in one transaction."""
 
-TRANSACTION = 4 << 20
+TRANSACTION = 8 << 20
 """About how many bytes of events are taken out of the queue for one transaction."""
 
 
@@ -69,8 +69,11 @@ class Worker:
             barrier.set()
 
     def cycle(self, queue: deque[Item]) -> bool:
-        """Take what is in the queue and write some of what is to be written; whether there is more to do."""
-        self._take(queue)
+        """Take what is in the queue and write some of what is to be written; whether there is more to do.
+
+        What comes meanwhile does not count: it waits until it is worth a transaction, or its time has come.
+        """
+        took_all = self._take(queue)
         if self._events or self._progress is not None:
             with self._database.engine.begin() as connection:
                 self._write_events(connection)
@@ -85,10 +88,11 @@ class Worker:
             self._ending = None
         while self._barriers:
             self._barriers.pop().set()
-        return bool(queue)
+        return not took_all
 
-    def _take(self, queue: deque[Item]) -> None:
-        """Sort what is in the queue, up to a barrier or as much as makes a good transaction."""
+    def _take(self, queue: deque[Item]) -> bool:
+        """Sort what is in the queue, up to a barrier or as much as makes a good transaction; whether that
+        was all."""
         size = 0
         while queue and size < TRANSACTION and not self._barriers:
             item = queue.popleft()
@@ -106,6 +110,7 @@ class Worker:
             else:
                 self._barriers.append(item)
         self._tally.taken += size
+        return size < TRANSACTION and not self._barriers
 
     # --- events --------------------------------------------------------------------------------------
 

@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 INTERVAL = 0.1
 """Seconds after which what is in the queue is written, however little it is."""
 
-MAX_BACKLOG = 64 << 20
+MAX_BACKLOG = 48 << 20
 """Bytes that may wait in the queue (roughly counted); then the guest waits for the writer."""
 
 MAX_SNAPSHOTS = 4
 """Snapshots that may wait in the queue; then the guest waits for the writer."""
 
 _NUDGE = 256 << 10
+_PLENTY = 8 << 20
+"""Bytes for which the writer's thread is woken before its time. Fewer are not worth a commit, which waits for
+the disk, and with it for what the guest has written there."""
 
 
 class TraceWriter:
@@ -206,13 +209,15 @@ class TraceWriter:
 
     def _nudge(self) -> None:
         self._fresh = 0
-        self._wake.set()
+        if self.queued > _PLENTY:
+            self._wake.set()
         if self.queued > MAX_BACKLOG:
             self._wait_for_room()
 
     def _wait_for_room(self) -> None:
         while self._thread.is_alive() and (self.queued > MAX_BACKLOG or self.backlog > MAX_SNAPSHOTS):
             self._room.clear()
+            self._wake.set()
             self._room.wait(0.05)
 
     def _refuse(self) -> None:
