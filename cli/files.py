@@ -5,6 +5,8 @@ May import `ttd.store`, `ttd.replayer` and `ttd.engine` (late), and the base.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST_MODULE = 1 << 30
 """Bytes of a module above which it is refused unread (Wasm 32-bit section sizes end at 4 GiB)."""
+
+MODULE_MAGIC = b"\0asm"
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -70,6 +74,15 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def is_module(path: Path) -> bool:
+    """Whether a file starts as a module does; False for one that cannot be read, too."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MODULE_MAGIC)) == MODULE_MAGIC
+    except OSError:
+        return False
+
+
 def module_bytes(path: Path) -> bytes:
     """The module at `path`: a .wasm file, or the one that a trace holds."""
     data = read_bytes(path)
@@ -79,12 +92,19 @@ def module_bytes(path: Path) -> bytes:
         return trace.module
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors about the bytes of a module name its file: code is decoded when it is needed."""
+    try:
+        yield
+    except InvalidModule as error:
+        raise error.of_file(str(path)) from error
+
+
 def open_module(path: Path) -> Module:
     """The module at `path`, as `module_bytes`, decoded; raises InvalidModule with the name of the file."""
     from ttd.wasm.decode import decode
 
     data = module_bytes(path)
-    try:
+    with naming(path):
         return decode(data)
-    except InvalidModule as error:
-        raise error.of_file(str(path)) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.files import module_argument, open_module
+from ttd.cli.files import module_argument, naming, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import plain
 from ttd.errors import UsageError
@@ -47,7 +47,8 @@ def command(module: Path, function: str | None, only_list: bool) -> None:
             click.echo(_headline(decoded, each, names))
         else:
             click.echo("\n" * bool(index), nl=False)
-            _write(decoded, each, names)
+            with naming(module):
+                _write(decoded, each, names)
 
 
 def _write(module: Module, function: Function, names: Names) -> None:

@@ -1,4 +1,4 @@
-"""`ttd info`: all about one recording.
+"""`ttd info`: all about one recording, or one module.
 
 May import click; `ttd.store` late.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.describe import invocation_text, values_text
-from ttd.cli.files import json_option, open_trace, trace_argument
+from ttd.cli.files import is_module, json_option, naming, open_module, open_trace
 from ttd.cli.group import Command
 from ttd.cli.output import Json, moment, plain, size, write_fields, write_json
 
@@ -22,16 +22,39 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@trace_argument
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[TRACE|MODULE]")
 @json_option
-def command(trace: Path | None, as_json: bool) -> None:
-    """Tell about a recording (the latest without TRACE): program, surroundings, end, size.
+def command(file: Path | None, as_json: bool) -> None:
+    """Tell about a recording, or about a module: a .wasm file.
+
+    Of a recording (the latest, if nothing is named): program, surroundings, end, size. Of a module:
+    sections with their sizes, features that its code uses, imports, exports, and what debug information
+    there is.
 
     \b
     Examples:
       ttd info
       ttd info traces/hello-1.trace --json
+      ttd info hello.wasm
     """
+    if file is not None and is_module(file):
+        _tell_module(file, as_json)
+    else:
+        _tell_trace(file, as_json)
+
+
+def _tell_module(path: Path, as_json: bool) -> None:
+    from ttd.cli import moduleinfo
+
+    module = open_module(path)
+    with naming(path):
+        if as_json:
+            write_json(moduleinfo.as_json(str(path), module))
+        else:
+            moduleinfo.write(str(path), module)
+
+
+def _tell_trace(trace: Path | None, as_json: bool) -> None:
     with open_trace(trace) as opened:
         if as_json:
             write_json(_json(opened))

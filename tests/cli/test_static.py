@@ -118,6 +118,31 @@ def test_symbols_of_a_module_without_names(ttd: Ttd, program: Program) -> None:
     assert line.split()[2:] == ["function", "_start"]
 
 
+# --- info --------------------------------------------------------------------------------------------
+
+
+def test_info_knows_a_module_from_a_recording(ttd: Ttd, program: Program) -> None:
+    golden.check("info_module.txt", ttd("info", program("endless")).out)
+    golden.check("info_module.json", ttd("info", "--json", "endless.wasm").out)
+
+
+def test_info_tells_about_debug_information(ttd: Ttd, program: Program) -> None:
+    out = ttd("info", program("inlined")).out
+    assert "debug information  DWARF " in out and " compile units (" in out
+    told = json.loads(ttd("info", "--json", "inlined.wasm").out)
+    assert "C11" in told["dwarf"]["languages"]
+    assert [section["name"] for section in told["sections"] if section["id"] == 10] == ["code"]
+
+
+@pytest.mark.parametrize("command", ["info", "dis"])
+def test_damaged_code_is_told_in_one_line(ttd: Ttd, program: Program, tmp_path: Path, command: str) -> None:
+    path = tmp_path / program("numbers")
+    data = bytearray(path.read_bytes())
+    data[decode(bytes(data)).functions[0].code.start] = 0xFF
+    path.write_bytes(data)
+    assert ttd(command, path.name).error.startswith("numbers.wasm: illegal opcode 0xff")
+
+
 # --- symbolize ---------------------------------------------------------------------------------------
 
 

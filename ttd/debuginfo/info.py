@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ttd.debuginfo.inlining import SourceFrame
 from ttd.debuginfo.lines import FunctionMap, LineTable, Row
+from ttd.debuginfo.overview import CompileUnit, compile_units
 from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
 from ttd.debuginfo.typereader import TypeReader
@@ -397,6 +398,10 @@ class DebugInfo:
         return f"{qualified_name(holder)}::{name}" if holder is not None else name
 
     # --- symbols ---
+
+    def compile_units(self) -> list[CompileUnit]:
+        """All compile units. Looks at their top entries only."""
+        return compile_units(self._all_units)
 
     def unit_name(self, pc: int) -> str:
         """The compile unit with the code at `pc`, by the name of its main source file; "" where unknown."""

@@ -55,7 +55,7 @@ def signature(module: Module, function: Function, names: Names) -> str:
     """The head line of a function: ``func[3] push (param i32 i32) (result i32) (local i32)``."""
     name = f" {names.function(function.index)}" if names.has_function(function.index) else ""
     locals_ = function.local_types[len(function.type.params) :]
-    return f"func[{function.index}]{name}{_type_use(function.type)}{_clause('local', locals_)}"
+    return f"func[{function.index}]{name}{type_use(function.type)}{_clause('local', locals_)}"
 
 
 def spell(instruction: Instruction) -> str:
@@ -88,7 +88,8 @@ def _clause(keyword: str, types: Sequence[ValType]) -> str:
     return f" ({keyword} {' '.join(map(str, types))})" if types else ""
 
 
-def _type_use(type_: FuncType) -> str:
+def type_use(type_: FuncType) -> str:
+    """`` (param i32 i32) (result i32)``: with a space before each clause, empty without any."""
     return _clause("param", type_.params) + _clause("result", type_.results)
 
 
@@ -97,7 +98,7 @@ def _plain(op: Opcode, values: Values) -> str:
 
 
 def _block(op: Opcode, values: Values) -> str:
-    return _type_use(cast(FuncType, values[0]))
+    return type_use(cast(FuncType, values[0]))
 
 
 def _catch(catch: Catch) -> str:
@@ -262,7 +263,7 @@ class _Context:
     def type(self, index: int) -> str:
         if index >= len(self.module.types):
             return "no such type"
-        return _type_use(self.module.types[index]).strip() or "no parameters, no results"
+        return type_use(self.module.types[index]).strip() or "no parameters, no results"
 
 
 _NAMED: dict[Immediates, Callable[[_Context, int], str]] = {
