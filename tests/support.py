@@ -1,7 +1,7 @@
 """What tests of several packages share: guest programs built from C, and the lines that their markers name.
 
-A guest is ``tests/guests/NAME.c``, or all C files of the folder ``tests/guests/NAME/``. A C comment that
-holds ``@word`` marks its line, so that a test can name lines by meaning and the source may move:
+A guest is ``tests/guests/NAME.c`` or ``NAME.cpp``, or all C files of the folder ``tests/guests/NAME/``. A
+comment that holds ``@word`` marks its line, so that a test can name lines by meaning and the source may move:
 
     queue->size++;   // @bug
 
@@ -26,6 +26,8 @@ CACHE = ROOT / ".cache"
 
 DEFAULT_FLAGS = ("-O0",)
 COMPILER = ("cc", "-target", "wasm32-wasi", "-g", "-fno-sanitize=undefined")
+CPP_COMPILER = ("c++", *COMPILER[1:], "-std=c++20", "-fno-exceptions")
+"""C++ guests have no exceptions: ttd refuses the form in which zig's clang compiles them."""
 
 
 class Guests:
@@ -49,9 +51,9 @@ class Guests:
         return target
 
     def files(self, name: str) -> list[Path]:
-        """The C files that guest `name` is made of."""
-        single = self._sources / f"{name}.c"
-        files = [single] if single.is_file() else sorted((self._sources / name).glob("*.c"))
+        """The C or C++ files that guest `name` is made of."""
+        single = [self._sources / f"{name}.{ending}" for ending in ("c", "cpp")]
+        files = [path for path in single if path.is_file()] or sorted((self._sources / name).glob("*.c"))
         if not files:
             raise FileNotFoundError(f"no guest called {name!r} in {self._sources}")
         return files
@@ -83,16 +85,21 @@ class Guests:
 
     def _key(self, name: str, flags: tuple[str, ...]) -> str:
         # The folder counts, because debug information holds it.
-        digest = hashlib.sha256(repr((COMPILER, flags, str(self._sources), _compiler_version())).encode())
+        digest = hashlib.sha256(
+            repr((self._compiler(name), flags, str(self._sources), _compiler_version())).encode()
+        )
         for path in self._inputs(name):
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]
+
+    def _compiler(self, name: str) -> tuple[str, ...]:
+        return CPP_COMPILER if self.files(name)[0].suffix == ".cpp" else COMPILER
 
     def _build(self, name: str, flags: tuple[str, ...], target: Path) -> None:
         files = self.files(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".part")
-        command = [sys.executable, "-m", "ziglang", *COMPILER, *flags, "-o", str(unfinished)]
+        command = [sys.executable, "-m", "ziglang", *self._compiler(name), *flags, "-o", str(unfinished)]
         environment = dict(os.environ)
         environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(self._cache / "zig"))
         environment.setdefault("ZIG_LOCAL_CACHE_DIR", str(self._cache / "zig"))

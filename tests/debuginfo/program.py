@@ -40,7 +40,7 @@ class Stopped:
         self.module = load(guest(name, *flags))
         self.debug = DebugInfo(self.module)
         self.line = guest.line(name, marker)
-        _, pcs = self.debug.pcs_for_line(f"{name}.c", self.line)
+        _, pcs = self.debug.pcs_for_line(guest.source(name).name, self.line)
         start = self.module.exports_by_name["_start"].index
         self.engine = Interpreter(Program(self.module, (Invocation(start),)), Silence())
         functions = [(self.module.function_at(pc), pc) for pc in pcs]

@@ -170,10 +170,10 @@ def test_unknown_formats_are_refused(inner: Stopped, fmt: str) -> None:
 
 def test_long_arrays_are_cut_and_repeats_counted(inner: Stopped) -> None:
     value = evaluate("expectations", inner.context())
-    assert format_value(value, limits=Limits(elements=4)).endswith("...}")
-    assert format_value(evaluate("table", inner.context()), limits=Limits(elements=3)) == "{1, 1, 2...}"
+    assert format_value(value, limits=Limits(elements=4)).endswith("…}")
+    assert format_value(evaluate("table", inner.context()), limits=Limits(elements=3)) == "{1, 1, 2…}"
     assert inner.show("bytes").startswith(r"""'\a' <repeats 100 times>, "defgh""")
-    assert inner.show("bytes").endswith('"...')
+    assert inner.show("bytes").endswith('"…')
     assert inner.show("*(int *)0x100@50") == "{0 <repeats 50 times>}"
     assert inner.show("*(int *)0x100@200000") == "{0 <repeats 200000 times>}"
     assert inner.show("*(char *)0x100@100000") == '""'
@@ -183,7 +183,7 @@ def test_long_arrays_are_cut_and_repeats_counted(inner: Stopped) -> None:
 def test_depth_is_limited(inner: Stopped) -> None:
     value = evaluate("all", inner.context())
     shown = format_value(value, limits=Limits(depth=1))
-    assert shown.startswith("{shape = {...}, packed = {...}, suit = SPADES")
+    assert shown.startswith("{shape = {…}, packed = {…}, suit = SPADES")
 
 
 def test_huge_arrays_take_no_time(inner: Stopped) -> None:
@@ -269,7 +269,7 @@ def test_a_pointer_to_nothing_readable_is_no_failure(inner: Stopped) -> None:
     char = parse_type("char", inner.context())
     data = (size - 2).to_bytes(4, "little")
     inner.state.memories[0].view()[size - 2 :] = b"ok"
-    assert format_bytes(PointerType(char), data, inner.context()) == f'{size - 2:#x} "ok"...'
+    assert format_bytes(PointerType(char), data, inner.context()) == f'{size - 2:#x} "ok"…'
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40)), max_size=12), st.integers(1, 4))

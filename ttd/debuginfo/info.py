@@ -356,7 +356,7 @@ class DebugInfo:
             return None
         for unit in self._units_from(pc, near_only):
             for variable in self._globals_of(unit):
-                if variable.name == name:
+                if variable.name == name or variable.name.replace("(anonymous)::", "") == name:
                     return variable
         return None
 

@@ -9,6 +9,7 @@ May import base and pyelftools.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,24 @@ from ttd.debuginfo.types import (
     AliasType,
     ArrayType,
     BaseType,
+    Contents,
     Encoding,
     EnumType,
     FunctionType,
+    Language,
     Member,
+    MemberPointerType,
     PointerType,
     QualifiedType,
     Type,
     UnknownType,
+    Variant,
 )
 from ttd.debuginfo.units import Entry, Units, number_of, qualified_name, text_of
 
 if TYPE_CHECKING:
     from elftools.dwarf.die import DIE
+    from elftools.dwarf.dwarf_expr import DWARFExprOp
 
 MAX_CHAIN = 64
 """References from type to type that are followed: C code does not declare pointers to pointers this deep."""
@@ -67,6 +73,15 @@ _AGGREGATES = {
     "DW_TAG_union_type": AggregateKind.UNION,
     "DW_TAG_class_type": AggregateKind.CLASS,
 }
+
+_FIELDS = ("DW_TAG_member", "DW_TAG_inheritance", "DW_TAG_variable")
+"""What an aggregate has; a variable is a static member, by DWARF 5."""
+
+_LANGUAGES = {
+    **dict.fromkeys((0x04, 0x1A, 0x21, 0x2B, 0x3A), Language.CPP),
+    0x1C: Language.RUST,
+}
+"""DW_LANG_C_plus_plus, _03 … _23, DW_LANG_Rust; everything else is written as C."""
 
 _REFERENCES = ("DW_FORM_ref1", "DW_FORM_ref2", "DW_FORM_ref4", "DW_FORM_ref8", "DW_FORM_ref_udata")
 
@@ -134,7 +149,10 @@ class TypeReader:
             return AliasType(qualified_name(entry), self._target(entry, chain))
         if tag in _POINTERS:
             size = number_of(die, "DW_AT_byte_size") or self._pointer_size
-            return PointerType(self._target(entry, chain), size, _POINTERS[tag])
+            label = text_of(die, "DW_AT_name") if _language(entry) is Language.RUST else ""
+            return PointerType(self._target(entry, chain), size, _POINTERS[tag], label)
+        if tag == "DW_TAG_ptr_to_member_type":
+            return self._member_pointer(entry, chain)
         if tag in _QUALIFIERS:
             return QualifiedType(_QUALIFIERS[tag], self._target(entry, chain))
         if tag in _AGGREGATES:
@@ -146,6 +164,8 @@ class TypeReader:
         if tag in ("DW_TAG_subroutine_type", "DW_TAG_subprogram"):
             return self._function(entry, chain)
         if tag == "DW_TAG_unspecified_type":
+            if text_of(die, "DW_AT_name") == "decltype(nullptr)":
+                return PointerType(VOID, self._pointer_size, label="std::nullptr_t")
             return UnknownType(text_of(die, "DW_AT_name") or "unspecified type")
         return UnknownType(f"{tag.removeprefix('DW_TAG_').replace('_', ' ')}")
 
@@ -154,17 +174,43 @@ class TypeReader:
             None if "DW_AT_declaration" in entry.die.attributes else number_of(entry.die, "DW_AT_byte_size")
         )
         name = qualified_name(entry) if "DW_AT_name" in entry.die.attributes else ""
-        return AggregateType(_AGGREGATES[entry.tag], name, size, lambda: self._members(entry))
+        return AggregateType(
+            _AGGREGATES[entry.tag], name, size, lambda: self._contents(entry), _language(entry)
+        )
 
-    def _members(self, entry: Entry) -> tuple[Member, ...]:
+    def _contents(self, entry: Entry) -> Contents:
+        fields = [child for child in entry.children[:MAX_MEMBERS] if child.tag in _FIELDS]
+        part = next((child for child in entry.children if child.tag == "DW_TAG_variant_part"), None)
+        return Contents(
+            self._members(child for child in fields if not _is_static(child)),
+            self._members(child for child in fields if _is_static(child)),
+            tuple(
+                (text_of(child.die, "DW_AT_name"), self.type_of(child))
+                for child in entry.children
+                if child.tag == "DW_TAG_template_type_param"
+            ),
+            self._discriminant(part) if part is not None else None,
+            tuple(self._variants(part)) if part is not None else (),
+        )
+
+    def _discriminant(self, part: Entry) -> Member | None:
+        entry = self.referred(part, "DW_AT_discr")
+        return next(iter(self._members([entry])), None) if entry is not None else None
+
+    def _variants(self, part: Entry) -> Iterator[Variant]:
+        for child in part.children[:MAX_MEMBERS]:
+            if child.tag == "DW_TAG_variant":
+                for member in self._members(child.children[:1]):
+                    yield Variant(member, _discriminant_values(child.die))
+
+    def _members(self, entries: Iterable[Entry]) -> tuple[Member, ...]:
         members: list[Member] = []
-        for child in entry.children[:MAX_MEMBERS]:
-            if child.tag in ("DW_TAG_member", "DW_TAG_inheritance") and not _is_static(child):
-                member = self._units.problems.attempt(
-                    f"member at {child.die.offset:#x}", partial(self._try_member, child), None
-                )
-                if member is not None:
-                    members.append(member)
+        for entry in entries:
+            member = self._units.problems.attempt(
+                f"member at {entry.die.offset:#x}", partial(self._try_member, entry), None
+            )
+            if member is not None:
+                members.append(member)
         return tuple(members)
 
     def _try_member(self, entry: Entry) -> Member | None:
@@ -175,12 +221,22 @@ class TypeReader:
         is_base = entry.tag == "DW_TAG_inheritance"
         type_ = self.type_of(entry)
         name = type_.name if is_base else text_of(die, "DW_AT_name")
+        if number_of(die, "DW_AT_virtuality"):
+            return Member(name, type_, 0, is_base=is_base, virtual_offset=_virtual_offset(die))
+        if _is_static(entry):
+            return Member(name, type_, 0, constant=number_of(die, "DW_AT_const_value"))
         offset = _member_offset(die)
         bit_size = number_of(die, "DW_AT_bit_size")
         if bit_size is None:
             return Member(name, type_, offset, is_base=is_base)
         first_bit = _first_bit(die, offset, type_.size or 4, bit_size)
         return Member(name, type_, max(first_bit, 0) // 8, bit_size, max(first_bit, 0) % 8)
+
+    def _member_pointer(self, entry: Entry, chain: tuple[int, ...]) -> Type:
+        owner = self.referred(entry, "DW_AT_containing_type")
+        if owner is None:
+            return UnknownType("pointer to a member of nothing")
+        return MemberPointerType(self._read(owner, chain), self._target(entry, chain), self._pointer_size)
 
     def _array(self, entry: Entry, chain: tuple[int, ...]) -> Type:
         type_ = self._target(entry, chain)
@@ -208,7 +264,15 @@ class TypeReader:
         else:
             signed = any(value < 0 for _, value in enumerators)
         name = qualified_name(entry) if "DW_AT_name" in entry.die.attributes else ""
-        return EnumType(name, min(size, 16), signed, tuple(enumerators))
+        is_scoped = "DW_AT_enum_class" in entry.die.attributes and _language(entry) is Language.CPP
+        return EnumType(
+            name,
+            min(size, 16),
+            signed,
+            tuple(enumerators),
+            _language(entry),
+            underlying.name if is_scoped else "",
+        )
 
     def _function(self, entry: Entry, chain: tuple[int, ...]) -> Type:
         result = self._target(entry, chain)
@@ -228,21 +292,46 @@ def _base_type(die: DIE) -> Type:
     return BaseType(name, size, encoding)
 
 
+def _language(entry: Entry) -> Language:
+    return _LANGUAGES.get(number_of(entry.die.cu.get_top_DIE(), "DW_AT_language") or 0, Language.C)
+
+
 def _is_static(entry: Entry) -> bool:
     """C++: a static member is a global, not part of the object."""
     return "DW_AT_external" in entry.die.attributes or "DW_AT_declaration" in entry.die.attributes
+
+
+def _discriminant_values(die: DIE) -> tuple[tuple[int, int], ...]:
+    """DW_AT_discr_value: the values that mean a variant (DWARF 5, 5.7.10); none for the variant that is meant
+    otherwise. Lists of ranges (DW_AT_discr_list) are not written by any compiler known."""
+    value = number_of(die, "DW_AT_discr_value")
+    return () if value is None else ((value, value),)
+
+
+def _virtual_offset(die: DIE) -> int:
+    """How far before the vtable's address the offset of a virtual base stands, as clang and gcc write it:
+    dup, deref, constu N, minus, deref, plus (Itanium C++ ABI, 2.5.2)."""
+    operations = _operations(die)
+    names = [operation.op_name.removeprefix("DW_OP_") for operation in operations]
+    if names[:2] != ["dup", "deref"] or names[3:] != ["minus", "deref", "plus"]:
+        raise ValueError("a virtual base in an unknown place")
+    return int(operations[2].args[0]) if operations[2].args else int(names[2].removeprefix("lit"))
+
+
+def _operations(die: DIE) -> list[DWARFExprOp]:
+    from elftools.dwarf.dwarf_expr import DWARFExprParser
+
+    block = die.attributes["DW_AT_data_member_location"]
+    return list(DWARFExprParser(die.cu.structs).parse_expr(block.value))
 
 
 def _member_offset(die: DIE) -> int:
     offset = number_of(die, "DW_AT_data_member_location")
     if offset is not None:
         return offset
-    block = die.attributes.get("DW_AT_data_member_location")
-    if block is None:
+    if "DW_AT_data_member_location" not in die.attributes:
         return 0
-    from elftools.dwarf.dwarf_expr import DWARFExprParser
-
-    operations = DWARFExprParser(die.cu.structs).parse_expr(block.value)  # DWARF 2 wrote plus_uconst here
+    operations = _operations(die)  # DWARF 2 wrote plus_uconst here
     if len(operations) != 1 or operations[0].op_name != "DW_OP_plus_uconst":
         raise ValueError("computed member offset")
     return int(operations[0].args[0])

@@ -4,7 +4,7 @@ Types are immutable. Aggregates refer to their members lazily, because C types a
 else is a finite tree, and the reader sees to it that damaged information cannot make it anything else.
 A type's identity is its object: the reader makes one object for each debugging entry.
 
-May import base only.
+May import base and this package's names.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from ttd.debuginfo.readable import readable_name
 
 
 class Encoding(enum.Enum):
@@ -27,6 +29,14 @@ class Encoding(enum.Enum):
     FLOAT = "float"
     COMPLEX = "complex float"
     UNKNOWN = "unknown"
+
+
+class Language(enum.Enum):
+    """What a type is declared in, as far as that decides how it is written (DWARF 5, 7.12: DW_LANG)."""
+
+    C = "C"
+    CPP = "C++"
+    RUST = "Rust"
 
 
 class AggregateKind(enum.Enum):
@@ -122,11 +132,15 @@ class BaseType(Type):
 
 @dataclass(frozen=True, eq=False)
 class PointerType(Type):
-    """A pointer, or a C++ reference (`symbol` is ``*``, ``&`` or ``&&``)."""
+    """A pointer, or a C++ reference (`symbol` is ``*``, ``&`` or ``&&``).
+
+    Rust's have a `label` of their own: ``&mut Node``, ``*const u8``, ``alloc::boxed::Box<Node>``.
+    """
 
     target: Type
     byte_size: int = 4
     symbol: str = "*"
+    label: str = ""
 
     @property
     def size(self) -> int | None:
@@ -137,10 +151,38 @@ class PointerType(Type):
         return self.symbol != "*"
 
     def declare(self, declarator: str) -> str:
+        if self.label:
+            return _join(readable_name(self.label), declarator)
         inner = self.symbol + declarator
         if isinstance(self.target, ArrayType | FunctionType):
             inner = f"({inner})"
         return self.target.declare(inner)
+
+
+@dataclass(frozen=True, eq=False)
+class MemberPointerType(Type):
+    """C++'s pointer to a member of `owner`: for data an offset, -1 being null; for a function a pair of
+    function pointer (or 1 + its place in the vtable) and adjustment of `this` (Itanium C++ ABI, 2.3)."""
+
+    owner: Type
+    target: Type
+    pointer_size: int = 4
+
+    @property
+    def is_function(self) -> bool:
+        return isinstance(self.target.strip(), FunctionType)
+
+    @property
+    def size(self) -> int | None:
+        return 2 * self.pointer_size if self.is_function else self.pointer_size
+
+    def declare(self, declarator: str) -> str:
+        inner = f"{self.owner.name}::*{declarator}"
+        target = self.target.strip()
+        if not isinstance(target, FunctionType):
+            return self.target.declare(inner)
+        written = FunctionType(target.result, (target.parameters or ())[1:], target.variadic)  # not `this`
+        return written.declare(f"({inner})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +201,38 @@ class Member:
     bit_offset: int = 0
     is_base: bool = False
     """Whether it is a base class."""
+    virtual_offset: int | None = None
+    """For a virtual base: how far before what the object's vtable pointer points at its offset stands."""
+    constant: int | None = None
+    """The value of a static member that is nowhere in memory."""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the compiler made it up: a vtable, or a pointer to one."""
+        return self.name.startswith(("_vptr$", "_vtable$"))
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One form of a Rust enum. `values` are the discriminants that mean it, first and last of each range;
+    empty for the form that any other discriminant means."""
+
+    member: Member
+    values: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an aggregate holds."""
+
+    members: tuple[Member, ...] = ()
+    statics: tuple[Member, ...] = ()
+    """C++'s static members: globals, really; their offsets mean nothing."""
+    template: tuple[tuple[str, Type], ...] = ()
+    """The types that it was made with, by the names of its template's (Rust: generic's) parameters."""
+    discriminant: Member | None = None
+    variants: tuple[Variant, ...] = ()
+    """The forms of a Rust enum; `discriminant` tells which one it is, and is None where there is only one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +242,39 @@ class AggregateType(Type):
     kind: AggregateKind
     tag: str
     byte_size: int | None
-    resolve: Callable[[], tuple[Member, ...]] = field(repr=False)
+    resolve: Callable[[], Contents] = field(repr=False)
+    language: Language = Language.C
 
     @property
     def size(self) -> int | None:
         return self.byte_size
 
     @cached_property
-    def members(self) -> tuple[Member, ...]:
+    def contents(self) -> Contents:
         return self.resolve()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return self.contents.members
+
+    @property
+    def label(self) -> str:
+        """Its name as its source writes it: C's with the keyword, others' without."""
+        if self.language is Language.C or not self.tag:
+            return f"{self.kind.value} {self.tag or '{...}'}"
+        return readable_name(self.tag)
+
+    def static(self, name: str) -> tuple[AggregateType, Member] | None:
+        """The static member `name` and the class that has it: this one, or a base; None if none does."""
+        return self._static(name, 0)
+
+    def _static(self, name: str, depth: int) -> tuple[AggregateType, Member] | None:
+        for member in self.contents.statics:
+            if member.name == name:
+                return self, member
+        bases = (member.type.strip() for member in self.members if member.is_base and depth < 32)
+        found = (base._static(name, depth + 1) for base in bases if isinstance(base, AggregateType))
+        return next((pair for pair in found if pair is not None), None)
 
     def find(self, name: str) -> list[Member] | None:
         """The members that lead to `name`, through anonymous members and bases; None if nothing does."""
@@ -195,7 +293,7 @@ class AggregateType(Type):
         return None
 
     def declare(self, declarator: str) -> str:
-        return _join(f"{self.kind.value} {self.tag or '{...}'}", declarator)
+        return _join(self.label, declarator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +325,9 @@ class EnumType(Type):
     byte_size: int
     is_signed: bool
     enumerators: tuple[tuple[str, int], ...]
+    language: Language = Language.C
+    underlying: str = ""
+    """Of C++'s ``enum class``: the type that it is made of."""
 
     @property
     def size(self) -> int | None:
@@ -241,7 +342,9 @@ class EnumType(Type):
         return result
 
     def declare(self, declarator: str) -> str:
-        return _join(f"enum {self.tag or '{...}'}", declarator)
+        if self.language is Language.C or not self.tag:
+            return _join(f"enum {self.tag or '{...}'}", declarator)
+        return _join(readable_name(self.tag), declarator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +377,7 @@ class AliasType(Type):
         return _strip(self)
 
     def declare(self, declarator: str) -> str:
-        return _join(self.label, declarator)
+        return _join(readable_name(self.label), declarator)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from ttd.debuginfo.types import (
     BaseType,
     EnumType,
     FunctionType,
+    Member,
     PointerType,
     Type,
     VoidType,
@@ -33,6 +34,7 @@ from ttd.expr.arithmetic import (
     wrap,
     write_number,
 )
+from ttd.expr.printers import element_of, pointer_of
 from ttd.expr.syntax import (
     Binary,
     Cast,
@@ -47,7 +49,7 @@ from ttd.expr.syntax import (
     TypeName,
     Unary,
 )
-from ttd.expr.values import Context, TypedValue
+from ttd.expr.values import Context, TypedValue, static_member
 from ttd.types import Value
 from ttd.wasm.model import ValType
 
@@ -67,8 +69,15 @@ class OfThis(NamedTuple):
     member: str
 
 
-Meaning: TypeAlias = "Variable | Callee | OfThis | tuple[int, Type]"
-"""What a name stands for: a variable, a function, a member of ``*this``, a constant with its type."""
+class OfClass(NamedTuple):
+    """A static member of a C++ class as the meaning of ``class::name``."""
+
+    owner: AggregateType
+    member: Member
+
+
+Meaning: TypeAlias = "Variable | Callee | OfThis | OfClass | tuple[int, Type]"
+"""What a name stands for: variable, function, member of ``*this`` or of a class, constant with its type."""
 
 Meanings: TypeAlias = "dict[tuple[str, int | None], Meaning | None]"
 """By name and pc."""
@@ -141,6 +150,8 @@ class Evaluator:
         if isinstance(meaning, OfThis):
             this = TypedValue.of_variable(meaning.this, self._context)
             return this.dereference().member(meaning.member).referenced()
+        if isinstance(meaning, OfClass):
+            return static_member(meaning.owner, meaning.member, self._context)
         value, type_ = meaning
         return self._immediate(type_, value)
 
@@ -151,8 +162,18 @@ class Evaluator:
             if len(self._meanings) >= MOST_MEANINGS:
                 self._meanings.clear()
             inside = None if name.startswith("::") else self._local(name) or self._member_of_this(name)
-            self._meanings[key] = inside or self._find_meaning(name.removeprefix("::"))
+            self._meanings[key] = inside or self._outside(name)
         return self._meanings[key]
+
+    def _outside(self, name: str) -> Meaning | None:
+        """What `name` means in the namespaces and classes around the function, from the inside out."""
+        frame = self._context.frame
+        scope = self._debug.function_name(frame.function).partition("(")[0] if frame is not None else ""
+        while not name.startswith("::") and (scope := scope.partition("<")[0].rpartition("::")[0]):
+            found = self._find_meaning(f"{scope}::{name}")
+            if found is not None:
+                return found
+        return self._find_meaning(name.removeprefix("::"))
 
     def _find_meaning(self, name: str) -> Meaning | None:
         """What `name` means outside of functions and classes."""
@@ -164,6 +185,7 @@ class Evaluator:
             or _first(self._debug.functions_by_symbol(name))
             or self._debug.find_global(name, self._pc)
             or self._debug.enumerator(name, self._pc, False)
+            or self._static_of_class(name)
             or self._static_of_function(name)
             or _first(self._debug.find_functions(name))
             or self._constant(name)
@@ -175,8 +197,15 @@ class Evaluator:
         if this is None or not isinstance(type_, PointerType):
             return None
         owner = self._debug.complete_type(type_.target.strip())
-        has_it = isinstance(owner, AggregateType) and owner.find(name) is not None
-        return OfThis(this, name) if has_it else None
+        if not isinstance(owner, AggregateType):
+            return None
+        return OfThis(this, name) if owner.find(name) or owner.static(name) else None
+
+    def _static_of_class(self, name: str) -> OfClass | None:
+        owner, _, member = name.rpartition("::")
+        type_ = self._debug.find_type(owner, self._pc) if owner else None
+        found = type_.static(member) if isinstance(type_, AggregateType) else None
+        return OfClass(*found) if found is not None else None
 
     def _constant(self, name: str) -> tuple[int, Type] | None:
         """C++'s own constants, which C has since its version of 2023."""
@@ -303,7 +332,7 @@ class Evaluator:
             return TypedValue(number_type("int"), self._context, operand.as_int())
         if isinstance(stripped, PointerType) and isinstance(stripped.target.strip(), VoidType):
             raise ExpressionError("a void * cannot be dereferenced; cast it first", node.column)
-        return operand.dereference()
+        return (pointer_of(operand) or operand).dereference().referenced()
 
     def _address_of(self, operand: TypedValue, node: Unary) -> TypedValue:
         if operand.bit_size is not None:
@@ -447,6 +476,8 @@ class Evaluator:
 
     def _member(self, node: MemberAccess) -> TypedValue:
         owner = self.evaluate(node.object)
+        if node.arrow:
+            owner = pointer_of(owner) or owner
         if _target(owner) is not None:  # like gdb, p.x for p->x
             owner = owner.dereference()
         elif node.arrow:
@@ -462,7 +493,10 @@ class Evaluator:
             owner, index = index, owner
         target = _target(owner)
         if target is None:
-            raise ExpressionError(f"a value of type {owner.type} cannot be indexed", node.column)
+            element = element_of(owner, index)
+            if element is None:
+                raise ExpressionError(f"a value of type {owner.type} cannot be indexed", node.column)
+            return element.referenced()
         offset = index.as_int() * self._step(target)
         if isinstance(owner.type.strip(), ArrayType):
             return owner.part(target, offset)

@@ -8,6 +8,7 @@ May import base, `ttd.debuginfo` and this package.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -19,26 +20,31 @@ from ttd.debuginfo.types import (
     Encoding,
     EnumType,
     FunctionType,
+    MemberPointerType,
     PointerType,
     QualifiedType,
     Type,
 )
-from ttd.errors import ExpressionError
+from ttd.errors import ExpressionError, InternalError
 from ttd.expr.arithmetic import CODE_OFFSET, number_type, read_float, write_number
+from ttd.expr.printers import view_of
 from ttd.expr.values import Context, TypedValue
+from ttd.expr.views import MappingView, OwnerView, RecordView, TextView, View
 
-FORMATS = "xdutocafzs"
+FORMATS = "xdutocafzsr"
 """Letters of ``print/x``: hexadecimal, signed, unsigned, binary (t), octal, character, address, float,
-hexadecimal with leading zeros (z), string."""
+hexadecimal with leading zeros (z), string, raw: without pretty printers (r)."""
 
 
+ELLIPSIS = "…"
+"""What stands for more of a value than is shown."""
 MAX_READ = 1 << 22
 """Bytes of an array that are read, to count equal elements and find the end of text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a value is shown; the rest becomes ``...``."""
+    """How much of a value is shown; the rest becomes ``…``."""
 
     elements: int = 200
     """Elements and members of all arrays and structs in one value; also characters of a string."""
@@ -72,9 +78,12 @@ class _Formatter:
     """Formats one value; counts what it has shown."""
 
     def __init__(self, fmt: str, limits: Limits) -> None:
-        self._fmt = fmt
+        self._fmt = "" if fmt == "r" else fmt
+        self._raw = fmt == "r"
         self._limits = limits
         self._left = limits.elements
+        self._followed: list[int] = []
+        """The addresses of the objects that are being shown because something owns them."""
 
     def top(self, value: TypedValue) -> str:
         """A value by itself: pointers say what they point at, ``(struct node *) 0x1234``."""
@@ -94,6 +103,9 @@ class _Formatter:
             return f"<error: {error}>"
 
     def _dispatch(self, value: TypedValue, type_: Type, depth: int) -> str:
+        view = None if self._raw else view_of(value)
+        if view is not None:
+            return self._view(view, depth)
         if isinstance(type_, AggregateType):
             return self._aggregate(value, depth)
         if isinstance(type_, ArrayType):
@@ -104,6 +116,8 @@ class _Formatter:
             return self._pointer(value, type_)
         if isinstance(type_, EnumType):
             return self._enum(value, type_)
+        if isinstance(type_, MemberPointerType):
+            return _member_pointer(value, type_)
         if isinstance(type_, BaseType):
             return self._base(value, type_)
         return "void" if type_.name == "void" else f"<{type_}>"
@@ -115,11 +129,13 @@ class _Formatter:
         if not isinstance(type_, AggregateType) or type_.size is None:
             return "<incomplete type>"
         if depth >= self._limits.depth:
-            return "{...}"
+            return f"{{{ELLIPSIS}}}"
         parts: list[str] = []
         for member in type_.members:
+            if member.is_hidden and not self._raw:
+                continue
             if self._left <= 0:
-                parts.append("...")
+                parts.append(ELLIPSIS)
                 break
             self._left -= 1
             text = self.nested(value.member_at(member).referenced(), depth + 1)
@@ -132,10 +148,13 @@ class _Formatter:
             return (
                 f"<array of unknown length at {value.address:#x}>" if value.address is not None else "<array>"
             )
-        if _is_character(type_.element) and type_.element.size == 1 and self._fmt in ("", "s"):
-            return self._characters(value, type_)
+        if self._fmt in ("", "s"):
+            if _is_character(type_.element) and type_.element.size == 1:
+                return self._characters(value, type_)
+            if (prefix := wide_prefix(type_.element)) is not None:
+                return self._wide_characters(value, type_, prefix)
         if depth >= self._limits.depth or (self._left <= 0 and type_.count):
-            return "{...}"
+            return f"{{{ELLIPSIS}}}"
         return "{" + self._elements(value, type_.element, type_.count, depth) + "}"
 
     def _elements(self, value: TypedValue, element: Type, count: int, depth: int) -> str:
@@ -156,7 +175,68 @@ class _Formatter:
                 self._left -= run - 1
                 texts += [text] * run
             index += run
-        return ", ".join(texts) + ("..." if index < count and step else "")
+        return ", ".join(texts) + (ELLIPSIS if index < count and step else "")
+
+    # --- views ---
+
+    def _view(self, view: View, depth: int) -> str:
+        if depth >= self._limits.depth:
+            return f"{{{ELLIPSIS}}}"
+        if isinstance(view, TextView):
+            return self._array(view.characters, _array_type(view.characters), depth)
+        if isinstance(view, OwnerView):
+            return self._owner(view.pointer, depth)
+        if isinstance(view, RecordView):
+            return self._record(view, depth)
+        if isinstance(view, MappingView):
+            return self._joined(self._pairs(view, depth), view.count, "{}")
+        if view.array is not None:
+            elements = self._elements(view.array, _array_type(view.array).element, view.count, depth)
+            return view.brackets[0] + elements + view.brackets[1]
+        return self._joined(
+            (self.nested(element, depth + 1) for element in view.elements()), view.count, view.brackets
+        )
+
+    def _pairs(self, view: MappingView, depth: int) -> Iterator[str]:
+        for key, value in view.pairs():
+            yield f"[{self.nested(key, depth + 1)}] = {self.nested(value, depth + 1)}"
+
+    def _joined(self, texts: Iterator[str], count: int, brackets: str) -> str:
+        """As many of `count` texts as may be shown; where they cannot be read on, the error."""
+        parts: list[str] = []
+        try:
+            while len(parts) < count and self._left > 0:
+                self._left -= 1
+                parts.append(next(texts))
+        except ExpressionError as error:
+            parts.append(f"<error: {error}>")
+            count = 0
+        return brackets[0] + ", ".join(parts) + (ELLIPSIS if len(parts) < count else "") + brackets[1]
+
+    def _record(self, view: RecordView, depth: int) -> str:
+        parts = [
+            f"{label}: {self.nested(value, depth + 1)}" if label else self.nested(value, depth + 1)
+            for label, value in view.fields
+        ]
+        if not parts:
+            return view.name
+        if view.fields[0][0]:
+            return f"{view.name} {{{', '.join(parts)}}}".lstrip()
+        return f"{view.name}({', '.join(parts)})"
+
+    def _owner(self, pointer: TypedValue, depth: int) -> str:
+        """A smart pointer: its address with what it owns, unless that is being shown already."""
+        address = pointer.as_int()
+        text = f"{address:#x}"
+        if not address:
+            return text
+        if address in self._followed or self._left <= 0:
+            return f"{text} {{{ELLIPSIS}}}"
+        self._followed.append(address)
+        self._left -= 1
+        shown = self.nested(pointer.dereference().referenced(), depth + 1)
+        self._followed.pop()
+        return f"{text} {shown}"
 
     # --- text ---
 
@@ -166,7 +246,17 @@ class _Formatter:
         count = type_.count or 0
         text = _leading_bytes(value, type_.element, count)
         text = text.rstrip(b"\0") if len(text) == count else text
-        return quote(text[:limit], self._limits.repeats) + ("..." if len(text) > limit else "")
+        return quote(text[:limit], self._limits.repeats) + (ELLIPSIS if len(text) > limit else "")
+
+    def _wide_characters(self, value: TypedValue, type_: ArrayType, prefix: str) -> str:
+        """An array of ``wchar_t``, ``char16_t`` or ``char32_t``, up to its zeros."""
+        size, count = type_.element.size or 4, type_.count or 0
+        limit = min(count, self._limits.elements)
+        data = value.part(ArrayType(type_.element, limit), 0).data
+        while len(data) and not any(data[-size:]):
+            data = data[:-size]
+        more = ELLIPSIS if limit < count and len(data) == limit * size else ""
+        return quote_wide(data, size, prefix) + more
 
     def string_at(self, value: TypedValue, address: int) -> str:
         """The zero-terminated string at an address, quoted."""
@@ -177,7 +267,7 @@ class _Formatter:
             if len(data) % 64 and len(data) < limit:
                 break
         text, end, _ = data.partition(b"\0")
-        return quote(text, self._limits.repeats) + ("" if end else "...")
+        return quote(text, self._limits.repeats) + ("" if end else ELLIPSIS)
 
     # --- scalars ---
 
@@ -213,6 +303,30 @@ class _Formatter:
             width = 8 * len(data) if value.bit_size is None else value.bit_size
             return _number(bits & (1 << width) - 1, len(data), self._fmt, width)
         return _natural(type_, data)
+
+
+def _array_type(value: TypedValue) -> ArrayType:
+    stripped = value.type.strip()
+    if not isinstance(stripped, ArrayType):
+        raise InternalError(f"a view of {value.type} where an array is expected")
+    return stripped
+
+
+def _member_pointer(value: TypedValue, type_: MemberPointerType) -> str:
+    """The member that is pointed at by name: ``&Shape::id``; a function by its own name, if not virtual."""
+    number = int.from_bytes(value.data[: type_.pointer_size], "little")
+    if type_.is_function:
+        if number & 1:
+            return f"virtual function {(number - 1) // type_.pointer_size} of {type_.owner.name}"
+        symbol = _function_symbol(value, number)
+        return f"&{symbol}" if symbol else ("nullptr" if not number else f"{number:#x}")
+    if number == (1 << 8 * type_.pointer_size) - 1:
+        return "nullptr"
+    owner = value.context.debug.complete_type(type_.owner.strip())
+    for member in owner.members if isinstance(owner, AggregateType) else ():
+        if member.offset == number and not member.is_base and not member.is_hidden:
+            return f"&{type_.owner.name}::{member.name}"
+    return f"offset {number}"
 
 
 def _natural(type_: BaseType, data: bytes) -> str:
@@ -335,6 +449,33 @@ def quote(data: bytes, repeats: int = 10) -> str:
     return ", ".join(parts)
 
 
+_WIDE = {"wchar_t": "L", "char16_t": "u", "char32_t": "U"}
+
+
+def wide_prefix(type_: Type) -> str | None:
+    """What stands before a string of such characters, ``L`` for ``wchar_t``; None for other types."""
+    while isinstance(type_, AliasType | QualifiedType):
+        if isinstance(type_, AliasType) and type_.label in _WIDE:
+            return _WIDE[type_.label]
+        type_ = type_.target
+    return _WIDE.get(type_.label) if isinstance(type_, BaseType) else None
+
+
+def quote_wide(data: bytes, size: int, prefix: str) -> str:
+    """UTF-16 or UTF-32 as C writes a string; what is no character by its number."""
+    if size == 2:
+        codes = [ord(char) for char in data.decode("utf-16-le", "surrogatepass")]
+    else:
+        codes = [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
+    return prefix + '"' + "".join(_wide_character(code) for code in codes) + '"'
+
+
+def _wide_character(code: int) -> str:
+    if code < 128:
+        return _escape(code, '"')
+    return chr(code) if code <= 0x10FFFF and chr(code).isprintable() else f"\\x{code:x}"
+
+
 def _readable(context: Context, address: int, length: int, partly: bool) -> bytes:
     """As many of the bytes as there are; an error only if there are none and `partly` is false."""
     while length > 1:
@@ -395,75 +536,3 @@ def _function(value: TypedValue) -> str:
     if value.function is None:
         return f"{{{value.type}}}"
     return f"{{{value.type}}} <{value.context.debug.function_name(value.function)}>"
-
-
-# --- types ---
-
-
-def describe_type(type_: Type) -> str:
-    """A type written out as gdb's ptype does: typedefs resolved, members one to a line."""
-    core, wrap = _unwrapped(type_)
-    if isinstance(core, AggregateType):
-        if core.size is None:
-            return f"{wrap.declare(core)} {{<incomplete type>}}" if core is type_ else f"{type_} (incomplete)"
-        return _written_out(core) + wrap.suffix
-    if isinstance(core, EnumType):
-        return _enum_written_out(core) + wrap.suffix
-    return type_.strip().name if isinstance(type_, AliasType | QualifiedType) else type_.name
-
-
-@dataclass(frozen=True)
-class _Wrap:
-    """What stands behind a written-out type: ``*``, ``[3]``."""
-
-    suffix: str
-
-    def declare(self, type_: Type) -> str:
-        return type_.name + self.suffix
-
-
-def _unwrapped(type_: Type) -> tuple[Type, _Wrap]:
-    suffix = ""
-    current = type_.strip()
-    for _ in range(64):
-        if isinstance(current, PointerType):
-            suffix, current = current.symbol + suffix, current.target.strip()
-        elif isinstance(current, ArrayType):
-            suffix, current = (
-                f"{suffix}[{'' if current.count is None else current.count}]",
-                current.element.strip(),
-            )
-        else:
-            break
-    return current, _Wrap(" " + suffix if suffix else "")
-
-
-def _class_name(type_: Type) -> str:
-    """The name of a base class, without its ``struct``."""
-    stripped = type_.strip()
-    return stripped.tag if isinstance(stripped, AggregateType) and stripped.tag else type_.name
-
-
-def _written_out(type_: AggregateType) -> str:
-    bases = ", ".join(_class_name(member.type) for member in type_.members if member.is_base)
-    lines = [f"{type_.kind.value} {type_.tag}".rstrip() + (f" : {bases} {{" if bases else " {")]
-    for member in [member for member in type_.members if not member.is_base][:1000]:
-        name = member.name
-        bits = f" : {member.bit_size}" if member.bit_size is not None else ""
-        inner = member.type.strip()
-        if not name and isinstance(inner, AggregateType) and not inner.tag:
-            body = _written_out(inner).replace("\n", "\n    ")
-            lines.append(f"    {body};")
-        else:
-            lines.append(f"    {member.type.declare(name)}{bits};")
-    if not type_.members:
-        lines.append("    <no data fields>")
-    return "\n".join([*lines, "}"])
-
-
-def _enum_written_out(type_: EnumType) -> str:
-    parts, expected = [], 0
-    for name, value in type_.enumerators:
-        parts.append(name if value == expected else f"{name} = {value}")
-        expected = value + 1
-    return f"enum {type_.tag}".rstrip() + " {" + ", ".join(parts) + "}"

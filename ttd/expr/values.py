@@ -250,22 +250,50 @@ class TypedValue:
         return replace(self, type=type_, immediate=data, bit_size=None, bit_offset=0)
 
     def member_at(self, member: Member) -> TypedValue:
-        """A member of this aggregate."""
+        """A member of this aggregate. One in a virtual base may turn out to be unavailable."""
+        if member.virtual_offset is not None:
+            return self._virtual_base(member, member.virtual_offset)
         part = self.part(member.type, member.offset)
         return replace(part, bit_size=member.bit_size, bit_offset=member.bit_offset)
 
+    def _virtual_base(self, member: Member, distance: int) -> TypedValue:
+        """The base whose offset stands `distance` bytes before what the vtable pointer points at."""
+        width = self.context.debug.address_size
+        try:
+            if self.address is None:
+                raise ExpressionError("a virtual base of what is not in memory")
+            vtable = int.from_bytes(self.context.read_memory(self.address, width, self.memory), "little")
+            data = self.context.read_memory(vtable - distance, width, self.memory)
+        except ExpressionError as error:
+            return replace(
+                self, type=member.type, address=None, immediate=None, unavailable=f"error: {error}"
+            )
+        return self.part(member.type, int.from_bytes(data, "little", signed=True))
+
+    def aggregate(self) -> AggregateType | None:
+        """Its type if that is a struct, union or class, as completely as it is known; None for any other."""
+        type_ = self.context.debug.complete_type(self.type.strip())
+        return type_ if isinstance(type_, AggregateType) else None
+
     def member(self, name: str) -> TypedValue:
         """The member called `name`; raises ExpressionError where there is none."""
-        aggregate = self.context.debug.complete_type(self.type.strip())
-        if not isinstance(aggregate, AggregateType):
+        aggregate = self.aggregate()
+        if aggregate is None:
             raise ExpressionError(f"a value of type {self.type} has no members")
         path = aggregate.find(name)
         if path is None:
-            raise ExpressionError(_no_member(aggregate, name))
+            return self._static_member(aggregate, name)
         value = self
         for step in path:
             value = value.member_at(step)
         return value
+
+    def _static_member(self, aggregate: AggregateType, name: str) -> TypedValue:
+        """A C++ static member, which is a global; raises ExpressionError if there is none."""
+        found = aggregate.static(name)
+        if found is None:
+            raise ExpressionError(_no_member(aggregate, name))
+        return static_member(*found, self.context)
 
     def dereference(self) -> TypedValue:
         """What a pointer points at (an array: its first element); ExpressionError for anything else."""
@@ -301,6 +329,18 @@ class _Bytes(Type):
 
     def declare(self, declarator: str) -> str:
         return f"{self.length} bytes"
+
+
+def static_member(owner: AggregateType, member: Member, context: Context) -> TypedValue:
+    """A static member of a C++ class; ExpressionError if the program has none: linkers drop unused ones."""
+    pc = context.frame.pc if context.frame is not None else None
+    variable = context.debug.find_global(f"{owner.tag}::{member.name}", pc)
+    if variable is not None:
+        return TypedValue.of_variable(variable, context)
+    if member.constant is None or not member.type.size:
+        raise ExpressionError(f"the static member {member.name} of {owner} is nowhere in the program")
+    data = (member.constant & (1 << 8 * member.type.size) - 1).to_bytes(member.type.size, "little")
+    return TypedValue.of_bytes(member.type, data, context)
 
 
 def _counted(type_: Type, context: Context) -> Type:
