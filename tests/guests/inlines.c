@@ -1,5 +1,4 @@
 /* Functions that optimisation puts into their callers, two deep and in loops. Compile with -O1 or -O2. */
-#include <stdio.h>
 
 #define INLINED static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline))
@@ -29,7 +28,7 @@ APART int work(int count) {
     for (int i = 0; i < count; i++) {
         struct pair q = {i, count - i};
         sum += norm(q); /* @norm */
-        printf("%d\n", sum); /* @print */
+        seen = sum; /* @print */
     }
     return sum; /* @return */
 }
@@ -51,6 +50,6 @@ int main(int argc, char **argv) {
     (void)argv;
     int total = work(argc + 3); /* @work */
     total += flat(argc + 5); /* @flat */
-    printf("%d\n", total);
+    seen = total; /* @total */
     return 0;
 }

@@ -508,7 +508,7 @@ class DebugInfo:
     def _reader(self) -> VariableReader | None:
         if self._types is None:
             return None
-        return VariableReader(self._types, self.module.code_offset, self.address_size)
+        return VariableReader(self._types, self.module, self.address_size)
 
     def _scope(self, function: int) -> FunctionScope | None:
         if function not in self._scopes:

@@ -1,16 +1,17 @@
 """Functions and their scopes: which variables are visible where, and how to find them.
 
-May import base and pyelftools.
+May import base, `ttd.wasm` and pyelftools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ttd.debuginfo.inlining import BLOCKS, INLINED, MAX_DEPTH, Nesting
+from ttd.debuginfo.lifetimes import Lifetimes
 from ttd.debuginfo.locations import (
     ALWAYS,
     LocationProgram,
@@ -24,6 +25,7 @@ from ttd.debuginfo.typereader import TypeReader
 from ttd.debuginfo.types import Type
 from ttd.debuginfo.units import Entry, Unit, number_of, qualified_name, text_of
 from ttd.types import Location
+from ttd.wasm.model import Module
 
 if TYPE_CHECKING:
     from elftools.dwarf.dwarf_expr import DWARFExprOp
@@ -81,9 +83,10 @@ class Variable:
 class VariableReader:
     """Makes `Variable`s out of entries, once for each."""
 
-    def __init__(self, types: TypeReader, code_offset: int, address_size: int) -> None:
+    def __init__(self, types: TypeReader, module: Module, address_size: int) -> None:
         self._types = types
-        self._code_offset = code_offset
+        self._code_offset = module.code_offset
+        self._lifetimes = Lifetimes(module)
         self._address_size = address_size
         self._known: dict[int, Variable] = {}
 
@@ -104,6 +107,8 @@ class VariableReader:
         )
         if self._was_stripped(program):
             program = LocationProgram(())
+        if function is not None:
+            program = self.alive(program, function.index, self._start_of(entry, unit))
         fixed = bool(program.ranges) and all(_is_fixed(part.operations) for part in program.ranges)
         return Variable(
             name=self.attribute_text(entry, "DW_AT_name") if function else self._global_name(entry),
@@ -118,6 +123,31 @@ class VariableReader:
             entry=entry.die.offset,
             is_artificial="DW_AT_artificial" in entry.die.attributes,
         )
+
+    def _start_of(self, entry: Entry, unit: Unit) -> int:
+        """The first pc of the scope that an entry lies in."""
+        ranges = unit.ranges_of(entry.parent.die) if entry.parent is not None else []
+        return self._code_offset + min((low for low, _ in ranges), default=0)
+
+    def alive(self, program: LocationProgram, function: int, start: int) -> LocationProgram:
+        """`program`, as far as the locals and operands that it names still hold what it says.
+
+        `start` is the first pc of the scope: where what always holds begins to.
+        """
+        parts = (self._alive_part(part, function, start) for part in program.ranges)
+        return LocationProgram(tuple(part for part in parts if part.start < part.end))
+
+    def _alive_part(self, part: LocationRange, function: int, scope_start: int) -> LocationRange:
+        start, end = part.start, part.end
+        for name, arguments in part.operations:
+            kind, index = arguments if name == "WASM_location" else (None, None)
+            begin = start if part.start != ALWAYS[0] else max(start, scope_start)
+            if kind == 0 and isinstance(index, int):
+                start, until = self._lifetimes.life_of_local(function, index, begin)
+                end = min(end, until)
+            elif kind == 2 and isinstance(index, int):
+                start, end = begin, min(end, self._lifetimes.end_of_operand(function, index, begin))
+        return part if (start, end) == (part.start, part.end) else replace(part, start=start, end=end)
 
     def _was_stripped(self, program: LocationProgram) -> bool:
         """Whether it is where the linker puts what it dropped: at an address, or global, of all ones."""
@@ -295,9 +325,13 @@ class FunctionScope:
             return None
         return self.unit.units.problems.attempt(
             f"frame base of {self.name}",
-            lambda: self._reader.program(self.entry, "DW_AT_frame_base", self.unit),
+            self._read_frame_base,
             None,
         )
+
+    def _read_frame_base(self) -> LocationProgram:
+        program = self._reader.program(self.entry, "DW_AT_frame_base", self.unit)
+        return self._reader.alive(program, self.index, 0)
 
     @cached_property
     def parameters(self) -> list[Variable]:
