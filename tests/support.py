@@ -1,7 +1,8 @@
-"""What tests of several packages share: guest programs built from C, and the lines that their markers name.
+"""What tests of several packages share: guest programs built from C, C++ and Rust, and the lines that their markers name.
 
-A guest is ``tests/guests/NAME.c`` or ``NAME.cpp``, or all C files of the folder ``tests/guests/NAME/``. A
-comment that holds ``@word`` marks its line, so that a test can name lines by meaning and the source may move:
+A guest is ``tests/guests/NAME.c`` or ``NAME.cpp``, or all C files of the folder ``tests/guests/NAME/``. Those in
+Rust are kept built in their folders. A comment that holds ``@word`` marks its line, so that a test can name lines
+by meaning and the source may move:
 
     queue->size++;   // @bug
 
@@ -41,7 +42,9 @@ class Guests:
         self._cache = cache
 
     def __call__(self, name: str, *flags: str) -> Path:
-        """The .wasm file of guest `name`, compiled with `flags` (none given: ``-O0``)."""
+        """The .wasm file of guest `name`, compiled with `flags` (none given: ``-O0``); Rust's as it is kept."""
+        if self.files(name)[0].suffix == ".rs":
+            return self.files(name)[0].with_suffix(".wasm")
         flags = flags or DEFAULT_FLAGS
         target = self._cache / "guests" / f"{name}-{self._key(name, flags)}.wasm"
         if not target.exists():
@@ -52,7 +55,7 @@ class Guests:
 
     def files(self, name: str) -> list[Path]:
         """The C or C++ files that guest `name` is made of."""
-        single = [self._sources / f"{name}.{ending}" for ending in ("c", "cpp")]
+        single = [self._sources / path for path in (f"{name}.c", f"{name}.cpp", f"{name}/{name}.rs")]
         files = [path for path in single if path.is_file()] or sorted((self._sources / name).glob("*.c"))
         if not files:
             raise FileNotFoundError(f"no guest called {name!r} in {self._sources}")
