@@ -1,8 +1,8 @@
 """What tests of several packages share: guest programs, and the lines that their markers name.
 
-A guest is ``tests/guests/NAME.c`` or ``NAME.cpp``, or all C files of the folder ``tests/guests/NAME/``. Those
-in Rust are kept built in their folders. A comment that holds ``@word`` marks its line, so that a test can name
-lines by meaning and the source may move:
+A guest is ``tests/guests/NAME.c`` or ``NAME.cpp``, or all C files of the folder ``tests/guests/NAME/``.
+Those in Rust are kept built in their folders. A comment that holds ``@word`` marks its line, so that a test
+can name lines by meaning and the source may move:
 
     queue->size++;   // @bug
 
@@ -42,7 +42,7 @@ class Guests:
         self._cache = cache
 
     def __call__(self, name: str, *flags: str) -> Path:
-        """The .wasm file of guest `name`, compiled with `flags` (none given: ``-O0``); one in Rust as kept."""
+        """The .wasm file of guest `name`, compiled with `flags` (none: ``-O0``); one in Rust as kept."""
         if self.files(name)[0].suffix == ".rs":
             return self.files(name)[0].with_suffix(".wasm")
         flags = flags or DEFAULT_FLAGS
