@@ -1,6 +1,6 @@
-"""Events as text and as JSON, for `ttd events` and the prompt alike.
+"""Events and frames as text and as JSON, for commands and the prompt alike.
 
-May import `ttd.wasi` and `ttd.replayer` (late), base and `ttd.wasm`.
+May import `ttd.wasi` and `ttd.replayer` (late), base, `ttd.wasm` and `ttd.debuginfo`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ttd.cli.output import Json, plain
 
 if TYPE_CHECKING:
+    from ttd.debuginfo.inlining import SourceFrame
     from ttd.events import HostCall
     from ttd.types import Value
     from ttd.wasm.model import Module, ValType
@@ -65,3 +66,15 @@ def invocation_text(module: Module, function: int, export: str, arguments: Seque
 
 def _value(value: Value) -> Json:
     return value if value is None or isinstance(value, int) else "exception"
+
+
+def frame_json(frame: SourceFrame) -> Json:
+    """A function of the source, and where in it the instruction stands that was asked about."""
+    location = frame.location
+    return {
+        "function": frame.name,
+        "inlined": frame.is_inlined,
+        "file": location.path if location is not None else None,
+        "line": location.line if location is not None else None,
+        "column": (location.column or None) if location is not None else None,
+    }

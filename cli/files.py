@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.errors import InvalidModule, UsageError
+from ttd.errors import DamagedTrace, InvalidModule, UsageError
 
 if TYPE_CHECKING:
     from ttd.replayer.session import EngineFactory
+    from ttd.static.listing import SourceReader
     from ttd.store.trace import Trace
     from ttd.wasm.model import Module
 
@@ -99,6 +100,25 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except InvalidModule as error:
         raise error.of_file(str(path)) from error
+
+
+@contextlib.contextmanager
+def source_reader(path: Path) -> Iterator[SourceReader]:
+    """What reads the sources of the module at `path`: from the recording if it is one, else from disk."""
+    from ttd.static.listing import read_source
+
+    if is_module(path):
+        yield read_source
+        return
+    with open_trace(path) as trace:
+        yield lambda name: _recorded_source(trace, name) or read_source(name)
+
+
+def _recorded_source(trace: Trace, name: str) -> bytes | None:
+    try:
+        return trace.sources[name]
+    except (KeyError, DamagedTrace):
+        return None
 
 
 def open_module(path: Path) -> Module:

@@ -79,6 +79,8 @@ def moment(when: datetime.datetime) -> str:
 
 def plain(text: str) -> str:
     """`text` from a trace or a guest with control characters escaped: it must not drive the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ttd.cli.describe import frame_json
 from ttd.cli.files import json_option, module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json_list
@@ -79,16 +80,4 @@ def _write(number: int, frames: Sequence[SourceFrame]) -> None:
 
 
 def _json(number: int, frames: Sequence[SourceFrame]) -> Json:
-    return {
-        "address": number,
-        "frames": [
-            {
-                "function": frame.name,
-                "inlined": frame.is_inlined,
-                "file": frame.location.path if frame.location is not None else None,
-                "line": frame.location.line if frame.location is not None else None,
-                "column": (frame.location.column or None) if frame.location is not None else None,
-            }
-            for frame in frames
-        ],
-    }
+    return {"address": number, "frames": [frame_json(frame) for frame in frames]}

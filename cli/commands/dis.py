@@ -1,22 +1,26 @@
 """`ttd dis`: the instructions of a module, with byte offsets.
 
-May import click; `ttd.wasm` late.
+May import click; `ttd.wasm`, `ttd.debuginfo` and `ttd.static` late.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.files import module_argument, naming, open_module
+from ttd.cli.describe import frame_json
+from ttd.cli.files import json_option, module_argument, naming, open_module, source_reader
 from ttd.cli.group import Command
-from ttd.cli.output import plain
+from ttd.cli.output import Json, plain, write_json_list
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
+    from ttd.debuginfo import DebugInfo
+    from ttd.static.listing import Heading, SourceReader
     from ttd.wasm.model import Function, Module
     from ttd.wasm.names import Names
 
@@ -25,38 +29,81 @@ if TYPE_CHECKING:
 @module_argument
 @click.argument("function", required=False)
 @click.option("-l", "--list", "only_list", is_flag=True, help="List the functions, without their code.")
-def command(module: Path, function: str | None, only_list: bool) -> None:
+@click.option("--no-source", is_flag=True, help="Instructions only, without lines of the source.")
+@json_option
+def command(module: Path, function: str | None, only_list: bool, no_source: bool, as_json: bool) -> None:
     """Disassemble a module, or one FUNCTION of it, given by name or number.
 
     MODULE is a .wasm file, or a recording, which holds its program. The number before each
-    instruction is its byte offset in the file: what 'break *0x1234' takes.
+    instruction is its byte offset in the file: what 'break *0x1234' takes. Behind ;; stand names and
+    branch targets. With debug information, ;; in the first column tells the source line that the
+    instructions below it came from, and in brackets the functions inlined there.
 
     \b
     Examples:
       ttd dis prog.wasm --list
       ttd dis prog.wasm main
-      ttd dis prog.wasm 3
+      ttd dis prog.wasm 3 --no-source
+      ttd dis prog.wasm main --json
     """
-    from ttd.wasm.names import Names
+    from ttd.debuginfo import DebugInfo
 
-    decoded = open_module(module)
-    names = Names(decoded)
-    chosen = decoded.functions if function is None else _find(decoded, names, function)
-    for index, each in enumerate(chosen):
-        if only_list or each.body is None:
-            click.echo(_headline(decoded, each, names))
-        else:
-            click.echo("\n" * bool(index), nl=False)
-            with naming(module):
-                _write(decoded, each, names)
+    debug = DebugInfo(open_module(module))
+    functions = debug.module.functions
+    chosen = functions if function is None else _find(debug.module, debug.names, function)
+    with naming(module), source_reader(module) as reader:
+        if as_json:
+            write_json_list(_json(debug, each, only_list) for each in chosen)
+            return
+        for index, each in enumerate(chosen):
+            if only_list or each.body is None:
+                click.echo(_headline(debug.module, each, debug.names))
+            else:
+                lines = _lines(debug, each, None if no_source else reader)
+                click.echo("\n" * bool(index) + "\n".join(lines))
 
 
-def _write(module: Module, function: Function, names: Names) -> None:
+def _lines(debug: DebugInfo, function: Function, reader: SourceReader | None) -> Iterator[str]:
+    from ttd.static.listing import listing
     from ttd.wasm.disasm import disassemble
 
-    click.echo(_headline(module, function, names))
-    for line in disassemble(module, function, names):
-        click.echo(f"  {plain(str(line))}")
+    yield _headline(debug.module, function, debug.names)
+    if reader is None:
+        for line in disassemble(debug.module, function, debug.names):
+            yield f"  {plain(str(line))}"
+        return
+    for heading, line in listing(debug, function, reader):
+        if heading is not None:
+            yield plain(_heading(debug, heading))
+        yield f"  {plain(str(line))}"
+
+
+def _heading(debug: DebugInfo, heading: Heading) -> str:
+    location = heading.location
+    place = f"{debug.display_path(location.path)}:{location.line}" if location is not None else "no line"
+    inlined = f" ({', in '.join(heading.inlined)})" if heading.inlined else ""
+    return f";; {place}{inlined}  {heading.text}".rstrip()
+
+
+def _json(debug: DebugInfo, function: Function, only_head: bool) -> Json:
+    from ttd.wasm.disasm import disassemble
+
+    lines = disassemble(debug.module, function, debug.names) if function.body and not only_head else []
+    return {
+        "function": function.index,
+        "name": debug.names.function(function.index),
+        "text": _headline(debug.module, function, debug.names),
+        "instructions": [
+            {
+                "offset": line.offset,
+                "depth": line.depth,
+                "text": line.text,
+                "comment": line.comment or None,
+                "source": [frame_json(frame) for frame in debug.source_frames(line.offset)],
+            }
+            for line in lines
+        ],
+    }
 
 
 def _headline(module: Module, function: Function, names: Names) -> str:

@@ -143,6 +143,41 @@ def test_damaged_code_is_told_in_one_line(ttd: Ttd, program: Program, tmp_path: 
     assert ttd(command, path.name).error.startswith("numbers.wasm: illegal opcode 0xff")
 
 
+# --- dis ---------------------------------------------------------------------------------------------
+
+
+def test_dis_tells_the_source_lines_between_the_instructions(ttd: Ttd, program: Program) -> None:
+    golden.check("dis_source.txt", ttd("dis", program("inlined"), "report").out)
+    bare = ttd("dis", "inlined.wasm", "report", "--no-source").out.splitlines()
+    assert bare == [
+        line for line in ttd("dis", "inlined.wasm", "report").out.splitlines() if line[:2] != ";;"
+    ]
+
+
+def test_dis_takes_the_sources_of_a_recording(
+    ttd: Ttd, program: Program, guest: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ttd("record", "-q", "-o", "run.trace", program("hello"))
+    monkeypatch.setattr("ttd.static.listing.read_source", lambda path: None)
+    line = f";; hello.c:{guest.line('hello', 'print')}"
+    assert f'{line}  printf("hello from' in ttd("dis", "run.trace", "main").out
+    assert f"{line}\n" in ttd("dis", "hello.wasm", "main").out
+
+
+def test_dis_in_json_has_what_the_text_has(ttd: Ttd, program: Program) -> None:
+    (function,) = json.loads(ttd("dis", program("inlined"), "report", "--json").out)
+    head, *lines = ttd("dis", "inlined.wasm", "report", "--no-source").out.splitlines()
+    assert (function["name"], function["text"]) == ("report", head)
+    shown = [line.partition("  ;; ") for line in lines]
+    assert [(f"{i['offset']:#08x}", i["text"], i["comment"] or "") for i in function["instructions"]] == [
+        (text.split()[0], text.split(maxsplit=1)[1], comment) for text, _, comment in shown
+    ]
+    depths = {len(instruction["source"]) for instruction in function["instructions"]}
+    assert depths == {1, 2, 3}
+    listed = json.loads(ttd("dis", "inlined.wasm", "--list", "--json").out)
+    assert len(listed) > 10 and not any(function["instructions"] for function in listed)
+
+
 # --- symbolize ---------------------------------------------------------------------------------------
 
 

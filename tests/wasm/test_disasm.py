@@ -95,6 +95,20 @@ def test_branches_out_of_the_function_are_returns() -> None:
     assert disassemble(module, module.functions[0], Names(module))[0].comment == "return"
 
 
+def test_tables_of_branches_tell_all_targets() -> None:
+    text = """(module (tag) (func (param i32)
+        (block (loop (local.get 0) (br_table 0 1 2 0) (br_table 1)))
+        (block (try_table (catch 0 0) (catch_all 1)))))"""
+    module = decode(assemble(text))
+    lines = disassemble(module, module.functions[0], Names(module))
+    at = {line.text: line.offset for line in lines}
+    ends = [line.offset for line in lines if line.text == "end"]
+    tables = [line.comment for line in lines if line.text.startswith("br_table")]
+    assert tables == [f"to {at['loop']:#x} {ends[1]:#x} return, else {at['loop']:#x}", f"to {ends[1]:#x}"]
+    (caught,) = [line.comment for line in lines if line.text.startswith("try_table")]
+    assert caught == f"to {ends[3]:#x}; to return"
+
+
 def test_indices_that_mean_nothing_are_no_error() -> None:
     """A body can be looked at that no validator has seen."""
     module = decode(assemble("(module (func local.get 9 call 77 br 5 call_indirect 3 (type 0)))"))

@@ -247,6 +247,12 @@ class _Context:
         """What the indices in an instruction stand for, as far as that has a name."""
         if kind is Immediates.LABEL:
             yield self.target(cast(int, values[0]))
+        elif kind is Immediates.LABEL_TABLE:
+            depths, default = cast("tuple[tuple[int, ...], int]", values)
+            cases = " ".join(map(self.place, depths))
+            yield f"to {cases}, else {self.place(default)}" if depths else f"to {self.place(default)}"
+        elif kind is Immediates.TRY_TABLE:
+            yield from (f"to {self.place(catch.depth)}" for catch in cast("tuple[Catch, ...]", values[1]))
         elif kind is Immediates.CALL_INDIRECT:
             yield self.type(cast(int, values[0]))
         elif kind in _NAMED:
@@ -259,6 +265,10 @@ class _Context:
             return "no such label"
         op, offset = self.labels[-1 - depth]
         return "return" if op is None else f"to {op.mnemonic} {'' if op is _LOOP else 'end '}{offset:#x}"
+
+    def place(self, depth: int) -> str:
+        """The target alone: its offset, or ``return``."""
+        return self.target(depth).rpartition(" ")[2] if depth < len(self.labels) else "nowhere"
 
     def type(self, index: int) -> str:
         if index >= len(self.module.types):

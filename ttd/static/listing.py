@@ -1,0 +1,79 @@
+"""Disassembly with the lines of the source between the instructions.
+
+May import base, `ttd.wasm` and `ttd.debuginfo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from ttd.debuginfo import DebugInfo
+from ttd.types import Location
+from ttd.wasm.disasm import Line, disassemble
+from ttd.wasm.model import Function
+
+LARGEST_SOURCE = 16 << 20
+"""Bytes of the largest source file that is read."""
+
+SourceReader: TypeAlias = Callable[[str], "bytes | None"]
+"""Gives the contents of a source file by its path in the debug information, None if it is not to be had."""
+
+
+class Heading(NamedTuple):
+    """What the instructions behind it came from."""
+
+    location: Location | None
+    """None where no line is known."""
+    inlined: tuple[str, ...]
+    """The inlined functions that they are part of, innermost first."""
+    text: str
+    """The line itself, without what surrounds it; "" where the source is not to be had."""
+
+
+def listing(
+    debug: DebugInfo, function: Function, read: SourceReader | None = None
+) -> Iterator[tuple[Heading | None, Line]]:
+    """The instructions of a function, each with a heading if it came from another place than that before.
+
+    Without DWARF there are no headings. `read` gets the source files; without it they are looked for on disk.
+    """
+    sources = _Sources(read or read_source)
+    here: tuple[Location | None, tuple[str, ...]] = (None, ())
+    for line in disassemble(debug.module, function, debug.names):
+        frames = debug.source_frames(line.offset)
+        location = frames[0].location if frames else None
+        bare = Location(location.path, location.line) if location is not None else None
+        place = (bare, tuple(frame.name for frame in frames if frame.is_inlined))
+        yield (Heading(*place, sources.line(bare)) if place != here else None), line
+        here = place
+
+
+def read_source(path: str) -> bytes | None:
+    """A source file from disk."""
+    try:
+        file = Path(path)
+        if not file.is_file() or file.stat().st_size > LARGEST_SOURCE:
+            return None
+        return file.read_bytes()
+    except (OSError, ValueError):
+        return None
+
+
+class _Sources:
+    """Source files as lines, each read once."""
+
+    def __init__(self, read: SourceReader) -> None:
+        self._read = read
+        self._files: dict[str, list[str]] = {}
+
+    def line(self, location: Location | None) -> str:
+        if location is None:
+            return ""
+        if location.path not in self._files:
+            self._files[location.path] = (
+                (self._read(location.path) or b"").decode("utf-8", "replace").split("\n")
+            )
+        lines = self._files[location.path]
+        return lines[location.line - 1].strip() if 0 < location.line <= len(lines) else ""
