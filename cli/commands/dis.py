@@ -20,7 +20,7 @@ from ttd.errors import UsageError
 
 if TYPE_CHECKING:
     from ttd.debuginfo import DebugInfo
-    from ttd.static.listing import Heading, SourceReader
+    from ttd.static.listing import Heading, Sources
     from ttd.wasm.model import Function, Module
     from ttd.wasm.names import Names
 
@@ -47,6 +47,7 @@ def command(module: Path, function: str | None, only_list: bool, no_source: bool
       ttd dis prog.wasm main --json
     """
     from ttd.debuginfo import DebugInfo
+    from ttd.static.listing import Sources
 
     debug = DebugInfo(open_module(module))
     functions = debug.module.functions
@@ -55,24 +56,25 @@ def command(module: Path, function: str | None, only_list: bool, no_source: bool
         if as_json:
             write_json_list(_json(debug, each, only_list) for each in chosen)
             return
+        sources = None if no_source else Sources(reader)
         for index, each in enumerate(chosen):
             if only_list or each.body is None:
                 click.echo(_headline(debug.module, each, debug.names))
             else:
-                lines = _lines(debug, each, None if no_source else reader)
+                lines = _lines(debug, each, sources)
                 click.echo("\n" * bool(index) + "\n".join(lines))
 
 
-def _lines(debug: DebugInfo, function: Function, reader: SourceReader | None) -> Iterator[str]:
+def _lines(debug: DebugInfo, function: Function, sources: Sources | None) -> Iterator[str]:
     from ttd.static.listing import listing
     from ttd.wasm.disasm import disassemble
 
     yield _headline(debug.module, function, debug.names)
-    if reader is None:
+    if sources is None:
         for line in disassemble(debug.module, function, debug.names):
             yield f"  {plain(str(line))}"
         return
-    for heading, line in listing(debug, function, reader):
+    for heading, line in listing(debug, function, sources):
         if heading is not None:
             yield plain(_heading(debug, heading))
         yield f"  {plain(str(line))}"

@@ -32,14 +32,34 @@ class Heading(NamedTuple):
     """The line itself, without what surrounds it; "" where the source is not to be had."""
 
 
+class Sources:
+    """Source files as lines, each read once."""
+
+    def __init__(self, read: SourceReader) -> None:
+        self._read = read
+        self._files: dict[str, list[str]] = {}
+
+    def line(self, location: Location | None) -> str:
+        """The line, without the space around it; "" where it is not to be had."""
+        if location is None:
+            return ""
+        if location.path not in self._files:
+            self._files[location.path] = (
+                (self._read(location.path) or b"").decode("utf-8", "replace").split("\n")
+            )
+        lines = self._files[location.path]
+        return lines[location.line - 1].strip() if 0 < location.line <= len(lines) else ""
+
+
 def listing(
-    debug: DebugInfo, function: Function, read: SourceReader | None = None
+    debug: DebugInfo, function: Function, sources: Sources | None = None
 ) -> Iterator[tuple[Heading | None, Line]]:
     """The instructions of a function, each with a heading if it came from another place than that before.
 
-    Without DWARF there are no headings. `read` gets the source files; without it they are looked for on disk.
+    Without DWARF there are no headings. Without `sources`, source files are looked for on disk; to list many
+    functions, give the same ones to all.
     """
-    sources = _Sources(read or read_source)
+    sources = sources or Sources(read_source)
     here: tuple[Location | None, tuple[str, ...]] = (None, ())
     for line in disassemble(debug.module, function, debug.names):
         frames = debug.source_frames(line.offset)
@@ -59,21 +79,3 @@ def read_source(path: str) -> bytes | None:
         return file.read_bytes()
     except (OSError, ValueError):
         return None
-
-
-class _Sources:
-    """Source files as lines, each read once."""
-
-    def __init__(self, read: SourceReader) -> None:
-        self._read = read
-        self._files: dict[str, list[str]] = {}
-
-    def line(self, location: Location | None) -> str:
-        if location is None:
-            return ""
-        if location.path not in self._files:
-            self._files[location.path] = (
-                (self._read(location.path) or b"").decode("utf-8", "replace").split("\n")
-            )
-        lines = self._files[location.path]
-        return lines[location.line - 1].strip() if 0 < location.line <= len(lines) else ""
