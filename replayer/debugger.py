@@ -427,6 +427,10 @@ class Debugger:
         """The value of an expression as gdb prints it; `fmt` one of gdb's letters (x d u o t c a f s)."""
         return self._inspector.print(expression, fmt)
 
+    def remember(self, expression: str, fmt: str | None = None) -> tuple[int, str]:
+        """As `print_`, and keep the value, as ``$1`` and so on. Returns its number, and its text."""
+        return self._inspector.remember(expression, fmt)
+
     def type_of(self, expression: str) -> str:
         """The type of an expression, spelled in C (ptype, whatis)."""
         return self._inspector.type_of(expression)

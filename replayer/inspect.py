@@ -16,6 +16,7 @@ from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
     StateContext,
     TypedValue,
+    ValueHistory,
     describe_frame,
     describe_type,
     evaluate,
@@ -42,6 +43,7 @@ class Inspector:
         self._debug = debug
         self._names = names
         self.selected = 0
+        self.history = ValueHistory()
 
     @property
     def _frames(self) -> Sequence[Frame]:
@@ -54,7 +56,7 @@ class Inspector:
     @property
     def context(self) -> StateContext:
         """Where expressions are evaluated: the selected frame."""
-        return StateContext(self._session.known, self._debug, self.selected)
+        return StateContext(self._session.known, self._debug, self.selected, history=self.history)
 
     def frame(self, level: int | None = None) -> Frame:
         """Frame `level` (None: the selected one). Raises UsageError if there is no such frame."""
@@ -167,6 +169,11 @@ class Inspector:
         value = self.evaluate(expression)
         value.require_memory()
         return format_value(value, fmt or "")
+
+    def remember(self, expression: str, fmt: str | None) -> tuple[int, str]:
+        """As `print`, with the number under which the value is kept. Raises ExpressionError."""
+        text = self.print(expression, fmt)
+        return self.history.add(self.evaluate(expression)), text
 
     def type_of(self, expression: str) -> str:
         """The type of an expression, or a type's own definition. Raises ExpressionError."""

@@ -35,12 +35,13 @@ def print_(session: Session, call: Call) -> None:
 
     Expressions are C's, without assignments and calls. FORMAT is one letter: x
     hexadecimal, d decimal, u unsigned, o octal, t binary, a address, c character, f
-    float, s string.
+    float, s string, r raw (without pretty printers). The value is kept: $1 is what
+    the first print showed, $ the last, $$ the one before.
     """
     if not call.arguments:
         raise UsageError("'print' takes an expression, such as 'print queue->size'")
-    value = session.debugger.print_(call.arguments, call.modifier or None)
-    session.console.write(f"{plain(call.arguments)} = {plain(value)}")
+    number, value = session.debugger.remember(call.arguments, call.modifier or None)
+    session.console.write(f"${number} = {plain(value)}")
 
 
 def whatis(session: Session, call: Call) -> None:

@@ -188,6 +188,9 @@ class FakeDebugger:
             return "0x5" if fmt == "x" else "5"
         raise ExpressionError(f"no symbol {expression!r} here")
 
+    def remember(self, expression: str, fmt: str | None = None) -> tuple[int, str]:
+        return 1, self.print_(expression, fmt)
+
     def source_lines(self, path: str, first: int, last: int) -> SourceView | None:
         if not self.source_text:
             return None

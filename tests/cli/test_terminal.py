@@ -59,7 +59,7 @@ def test_control_c_throws_the_line_away(keyboard: PipeInput) -> None:
 
 def test_error_is_told_and_the_session_goes_on(keyboard: PipeInput) -> None:
     out = typing(keyboard, "frobnicate\rp n\rq\r")
-    assert out == "no command 'frobnicate'; 'help' lists the commands\nn = 5\n"
+    assert out == "no command 'frobnicate'; 'help' lists the commands\n$1 = 5\n"
 
 
 def test_tab_completes_commands_and_variables(keyboard: PipeInput) -> None:
@@ -78,7 +78,7 @@ def test_control_c_interrupts_a_motion_and_keeps_the_session(keyboard: PipeInput
     debugger = FakeDebugger(on_continue=lambda _: os.kill(os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
     out = typing(keyboard, "continue\rp n\rq\r", debugger)
-    assert out == "Interrupted.\npush (n=5) at queue.c:1\n1\t/* queue */\nn = 5\n"
+    assert out == "Interrupted.\npush (n=5) at queue.c:1\n1\t/* queue */\n$1 = 5\n"
     assert signal.getsignal(signal.SIGINT) is before
 
 

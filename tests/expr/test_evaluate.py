@@ -88,7 +88,8 @@ def test_every_expression_has_the_value_that_the_compiler_computed(inner: Stoppe
         ("(struct list)1", "cannot be cast"),
         ("sizeof(struct opaque)", "incomplete"),
         ("$nosuch", r"there is no \$nosuch"),
-        ("$999", "there is no local 999"),
+        ("$local999", "there is no local 999"),
+        ("$1", "no values yet"),
         ("local@0", "must be between"),
         ("1@2", "must be in memory"),
         ("*(int *)0xfffffff0 + 1", "cannot access memory at address 0xfffffff0"),
@@ -138,7 +139,7 @@ def test_the_machine_is_visible(inner: Stopped) -> None:
     assert value_of(inner, "$tick") == state.position.tick
     assert value_of(inner, "$step") == state.position.step
     assert value_of(inner, "$event") == state.next_event
-    assert value_of(inner, "$0") == value_of(inner, "$local0") == frame.locals[0]
+    assert value_of(inner, "$local0") == frame.locals[0]
     assert value_of(inner, "$global0") == state.globals[0]
     context = StateContext(state, inner.debug, 0, {"bpnum": 3})
     assert evaluate("$bpnum", context).as_int() == 3
@@ -147,8 +148,8 @@ def test_the_machine_is_visible(inner: Stopped) -> None:
 def test_without_debug_information_the_machine_is_all_there_is(inner: Stopped) -> None:
     customs = tuple(section for section in inner.module.customs if not section.name.startswith(".debug"))
     context = StateContext(inner.state, DebugInfo(replace(inner.module, customs=customs)))
-    assert evaluate("$0 + 1", context).as_int() == value_of(inner, "$0 + 1")
-    assert evaluate("*(unsigned char *)($0 + 3) & 0", context).as_int() == 0
+    assert evaluate("$local0 + 1", context).as_int() == value_of(inner, "$local0 + 1")
+    assert evaluate("*(unsigned char *)($local0 + 3) & 0", context).as_int() == 0
     with pytest.raises(ExpressionError, match=r"no debug information .*-g"):
         evaluate("local", context)
 
@@ -194,7 +195,7 @@ def test_a_watch_dies_with_the_frame_only_if_its_storage_does(
 
 
 @pytest.mark.parametrize(
-    "text", ["1", "local + 1", "$0", "add", "&local", "*(int *)0xfffffffe", "all.trailing"]
+    "text", ["1", "local + 1", "$local0", "add", "&local", "*(int *)0xfffffffe", "all.trailing"]
 )
 def test_what_is_no_place_in_memory_cannot_be_watched(inner: Stopped, text: str) -> None:
     with pytest.raises(ExpressionError):

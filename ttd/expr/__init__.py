@@ -13,6 +13,7 @@ Backtraces are here too, since they show the values of arguments. May import bas
 from ttd.expr.backtrace import FrameDescription, backtrace, describe_frame, format_backtrace
 from ttd.expr.expression import Expression, Watchable, check_names, evaluate, lvalue_range, parse, parse_type
 from ttd.expr.format import FORMATS, Limits, check_format, format_bytes, format_value
+from ttd.expr.history import ValueHistory
 from ttd.expr.quick import Condition
 from ttd.expr.values import Context, StateContext, TypedValue
 from ttd.expr.written import describe_type
@@ -26,6 +27,7 @@ __all__ = [
     "Limits",
     "StateContext",
     "TypedValue",
+    "ValueHistory",
     "Watchable",
     "backtrace",
     "check_format",

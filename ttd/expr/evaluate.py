@@ -234,10 +234,16 @@ class Evaluator:
     def _special(self, node: Special) -> TypedValue:
         name = node.name
         frame = self._context.frame
+        try:
+            recalled = self._context.history.recall(name, self._context)
+        except ExpressionError as error:
+            raise ExpressionError(str(error), node.column) from None
+        if recalled is not None:
+            return recalled
         for prefix, values in (("local", frame and frame.locals), ("global", self._context.globals),
                                ("operand", frame and frame.operands)):  # fmt: skip
-            number = name if prefix == "local" and name.isdecimal() else name.removeprefix(prefix)
-            if number.isdecimal() and (number != name or prefix == "local"):
+            number = name.removeprefix(prefix)
+            if number.isdecimal() and number != name:
                 return self._wasm_value(node, prefix, values or [], int(number))
         if name == "pc" and frame is not None:
             return self._immediate(CODE_OFFSET, frame.pc)

@@ -41,7 +41,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """``$name``: a number that the debugger knows."""
+    """``$name``: a number that the debugger knows; ``$1``, ``$``, ``$$``: a value that was printed."""
 
     name: str
     column: int

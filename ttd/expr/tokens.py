@@ -21,7 +21,7 @@ class TokenKind(enum.Enum):
     CHARACTER = "character"
     NAME = "name"
     SPECIAL = "special"
-    """``$pc``, ``$0``: `text` is what follows the dollar."""
+    """``$pc``, ``$1``, ``$$``: `text` is all of it."""
     OPERATOR = "operator"
     END = "end of expression"
 
@@ -49,7 +49,7 @@ _PATTERN = re.compile(
     | (?P<number>  (?: 0[xX][0-9a-fA-F]+ | 0[bB][01]+ | [0-9]+ ) [uUlL]{0,3} (?![\w.]) )
     | (?P<char>    ' (?: \\ (?: x[0-9a-fA-F]{1,2} | [0-7]{1,3} | . ) | [^'\\] ) ' )
     | (?P<name>    (?:::)? [^\W\d]\w* (?: :: ~? [^\W\d]\w* )* )
-    | (?P<special> \$ \w* )
+    | (?P<special> \$\$? \w* )
     | (?P<operator> <<= | >>= | -> | << | >> | <= | >= | == | != | && | \|\| | \+\+ | -- | [-+*/%&|^]=
                  | [-+*/%&|^~!<>=?:.,()\[\]{}@] )
     """,

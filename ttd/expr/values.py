@@ -24,6 +24,7 @@ from ttd.debuginfo.types import (
 )
 from ttd.errors import ExpressionError
 from ttd.expr.arithmetic import read_number, wrap
+from ttd.expr.history import ValueHistory
 from ttd.state import Frame, State
 from ttd.types import Value
 
@@ -59,12 +60,17 @@ class Context(Protocol):
         """The number that ``$name`` stands for (tick, step, event …); None if there is none."""
         ...
 
+    @property
+    def history(self) -> ValueHistory:
+        """The values that were printed."""
+        ...
+
 
 class StateContext:
     """A `Context` on a live `State`. Valid until the engine runs again.
 
     `frame_number` 0 is the innermost frame; a number that there is not leaves the context without frame.
-    `specials` adds to, and overrides, ``$tick $step $event``.
+    `specials` adds to, and overrides, ``$tick $step $event``; `history` is what ``$1`` is looked up in.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class StateContext:
         debug: DebugInfo,
         frame_number: int = 0,
         specials: dict[str, int] | None = None,
+        history: ValueHistory | None = None,
     ) -> None:
         self._state = state
         self._debug = debug
@@ -84,6 +91,7 @@ class StateContext:
             "event": state.next_event,
             **(specials or {}),
         }
+        self._history = history if history is not None else ValueHistory()
 
     @property
     def debug(self) -> DebugInfo:
@@ -112,6 +120,10 @@ class StateContext:
 
     def special(self, name: str) -> int | None:
         return self._specials.get(name)
+
+    @property
+    def history(self) -> ValueHistory:
+        return self._history
 
 
 @dataclass(frozen=True)
