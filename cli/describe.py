@@ -1,6 +1,6 @@
 """Events and frames as text and as JSON, for commands and the prompt alike.
 
-May import `ttd.wasi` and `ttd.replayer` (late), base, `ttd.wasm` and `ttd.debuginfo`.
+May import click, `ttd.wasi` and `ttd.replayer` (late), base, `ttd.wasm` and `ttd.debuginfo`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from ttd.cli.output import Json, plain
 
 if TYPE_CHECKING:
+    from ttd.debuginfo import DebugInfo
     from ttd.debuginfo.inlining import SourceFrame
     from ttd.events import HostCall
     from ttd.types import Value
@@ -78,3 +81,12 @@ def frame_json(frame: SourceFrame) -> Json:
         "line": location.line if location is not None else None,
         "column": (location.column or None) if location is not None else None,
     }
+
+
+def warn_of_damage(debug: DebugInfo) -> None:
+    """Say on stderr that debug information was found damaged, if so: what has been told may be incomplete."""
+    if debug.problems:
+        first = plain(debug.problems[0])
+        click.echo(
+            f"ttd: the debug information is damaged, and some of it is missing here: {first}", err=True
+        )

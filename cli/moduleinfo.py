@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import click
 
-from ttd.cli.output import Json, plain, size, write_fields, write_table
+from ttd.cli.output import Json, Progress, plain, size, write_fields, write_table
 from ttd.debuginfo import DebugInfo
 from ttd.static import summary
 from ttd.static.features import features_used
@@ -53,7 +53,7 @@ def as_json(name: str, module: Module) -> Json:
         "functions": sum(function.body is not None for function in module.functions),
         "imported_functions": sum(function.body is None for function in module.functions),
         "start": module.start,
-        "features": list(features_used(module)),
+        "features": _features(module),
         "target_features": list(summary.target_features(module)),
         "producers": [producer._asdict() for producer in summary.producers(module)],
         "notes": dict(summary.notes(module)),
@@ -79,12 +79,17 @@ def _fields(name: str, module: Module) -> Iterator[tuple[str, str]]:
         yield "start", f"function {module.start}"
     for memory in module.memories:
         yield "memory", type_text(memory)
-    yield "features used", ", ".join(features_used(module)) or "none beyond WebAssembly 1.0"
+    yield "features used", ", ".join(_features(module)) or "none beyond WebAssembly 1.0"
     yield "features targeted", ", ".join(summary.target_features(module)) or "not said"
     for producer in summary.producers(module):
         yield producer.role, plain(f"{producer.name} {producer.version}".rstrip())
     yield from summary.notes(module)
     yield from _dwarf_fields(DebugInfo(module))
+
+
+def _features(module: Module) -> list[str]:
+    with Progress("reading code") as progress:
+        return features_used(module, progress.update)
 
 
 def _dwarf_fields(debug: DebugInfo) -> Iterator[tuple[str, str]]:

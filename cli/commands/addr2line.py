@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.describe import frame_json
+from ttd.cli.describe import frame_json, warn_of_damage
 from ttd.cli.files import json_option, module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json_list
@@ -57,6 +57,7 @@ def command(module: Path, addresses: tuple[str, ...], code_relative: bool, as_js
     else:
         for number, frames in found:
             _write(number, frames)
+    warn_of_damage(debug)
 
 
 def _words() -> Iterator[str]:

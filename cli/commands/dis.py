@@ -6,13 +6,13 @@ May import click; `ttd.wasm`, `ttd.debuginfo` and `ttd.static` late.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.describe import frame_json
+from ttd.cli.describe import frame_json, warn_of_damage
 from ttd.cli.files import json_option, module_argument, naming, open_module, source_reader
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json_list
@@ -55,14 +55,20 @@ def command(module: Path, function: str | None, only_list: bool, no_source: bool
     with naming(module), source_reader(module) as reader:
         if as_json:
             write_json_list(_json(debug, each, only_list) for each in chosen)
-            return
-        sources = None if no_source else Sources(reader)
-        for index, each in enumerate(chosen):
-            if only_list or each.body is None:
+        elif only_list:
+            for each in chosen:
                 click.echo(_headline(debug.module, each, debug.names))
-            else:
-                lines = _lines(debug, each, sources)
-                click.echo("\n" * bool(index) + "\n".join(lines))
+        else:
+            _write(debug, chosen, None if no_source else Sources(reader))
+    warn_of_damage(debug)
+
+
+def _write(debug: DebugInfo, functions: Sequence[Function], sources: Sources | None) -> None:
+    for index, function in enumerate(functions):
+        if function.body is None:
+            click.echo(_headline(debug.module, function, debug.names))
+        else:
+            click.echo("\n" * bool(index) + "\n".join(_lines(debug, function, sources)))
 
 
 def _lines(debug: DebugInfo, function: Function, sources: Sources | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import IO
 
 import click
 
+from ttd.cli.describe import warn_of_damage
 from ttd.cli.files import module_argument, open_module
 from ttd.cli.group import Command
 
@@ -37,10 +38,12 @@ def command(module: Path, text: IO[bytes]) -> None:
     from ttd.debuginfo import DebugInfo
     from ttd.static.symbolize import Symbolizer
 
-    symbolizer = Symbolizer(DebugInfo(open_module(module)))
+    debug = DebugInfo(open_module(module))
+    symbolizer = Symbolizer(debug)
     for line in symbolizer.lines(_decoded(text)):
         sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
+    warn_of_damage(debug)
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterable[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ttd.cli.describe import warn_of_damage
 from ttd.cli.files import json_option, module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json, write_json_list, write_table
@@ -37,7 +38,8 @@ def command(module: Path, sort: str, kind: str | None, by_unit: bool, as_json: b
 
     MODULE is a .wasm file, or a recording. The address of a function is the byte offset of its first
     instruction in the file, its size all that it takes in the code section. Data are the global and
-    static variables that debug information tells of, with their address in memory.
+    static variables that debug information tells of, with their address in memory. UNIT is the file
+    that was compiled, without its folder: --by-unit and --json have the whole path.
 
     \b
     Examples:
@@ -51,14 +53,14 @@ def command(module: Path, sort: str, kind: str | None, by_unit: bool, as_json: b
     debug = DebugInfo(open_module(module))
     found = [] if kind == "data" else list(symbols.functions(debug))
     found += [] if kind == "function" else symbols.data_objects(debug)
+    found.sort(key=ORDERS[sort])
     if by_unit:
         _write_totals(symbols.totals(found), as_json)
-        return
-    found.sort(key=ORDERS[sort])
-    if as_json:
+    elif as_json:
         write_json_list(_json(symbol) for symbol in found)
     else:
-        write_table(("ADDRESS", "SIZE", "KIND", "NAME", "UNIT"), map(_cells, found), "SIZE")
+        write_table(("ADDRESS", "SIZE", "KIND", "UNIT", "NAME"), map(_cells, found), "SIZE")
+    warn_of_damage(debug)
 
 
 def _write_totals(totals: list[UnitTotal], as_json: bool) -> None:
@@ -75,8 +77,15 @@ def _write_totals(totals: list[UnitTotal], as_json: bool) -> None:
 
 
 def _cells(symbol: Symbol) -> tuple[str, ...]:
-    address = f"{symbol.address:#08x}"
-    return address, str(symbol.size), symbol.kind.value, plain(symbol.name), plain(symbol.unit)
+    """The name stands last: in C++ it can be longer than everything else."""
+    unit = symbol.unit.rpartition("/")[2]
+    return (
+        f"{symbol.address:#08x}",
+        str(symbol.size),
+        symbol.kind.value,
+        plain(unit) or "-",
+        plain(symbol.name),
+    )
 
 
 def _json(symbol: Symbol) -> Json:

@@ -84,8 +84,9 @@ def test_symbols_lists_functions_and_data(ttd: Ttd, program: Program) -> None:
     places = [(row["kind"], row["address"]) for row in listed]
     assert places == sorted(places)
     lines = ttd("symbols", name).out.splitlines()
-    assert lines[0].split() == ["ADDRESS", "SIZE", "KIND", "NAME", "UNIT"]
-    shown = [(int(line.split()[0], 16), int(line.split()[1]), line.split()[3]) for line in lines[1:]]
+    assert lines[0].split() == ["ADDRESS", "SIZE", "KIND", "UNIT", "NAME"]
+    cells = [line.split(maxsplit=4) for line in lines[1:]]
+    shown = [(int(cell[0], 16), int(cell[1]), cell[4]) for cell in cells]
     assert shown == [(row["address"], row["size"], row["name"]) for row in listed]
 
 
@@ -115,7 +116,7 @@ def test_symbols_add_up_by_unit(ttd: Ttd, program: Program) -> None:
 
 def test_symbols_of_a_module_without_names(ttd: Ttd, program: Program) -> None:
     (line,) = ttd("symbols", program("endless")).out.splitlines()[1:]
-    assert line.split()[2:] == ["function", "_start"]
+    assert line.split()[2:] == ["function", "-", "_start"]
 
 
 # --- info --------------------------------------------------------------------------------------------
@@ -202,6 +203,28 @@ def test_symbolize_passes_bytes_through_that_are_no_text(ttd: Ttd, program: Prog
         ttd("symbolize", program("numbers"), input=text).out.encode()
         == text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
     )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["addr2line", "inlined.wasm", "{pc}"], ["symbolize", "inlined.wasm", "crash.txt"],
+                  ["symbols", "inlined.wasm"], ["dis", "inlined.wasm", "{f}"]]
+)  # fmt: skip
+def test_damaged_debug_information_is_pointed_out(
+    ttd: Ttd, program: Program, tmp_path: Path, arguments: list[str]
+) -> None:
+    path = tmp_path / program("inlined")
+    function, pc = division(path)
+    (tmp_path / "crash.txt").write_text(f"  0: {pc:#x} - inlined.wasm!report\n")
+    arguments = [argument.format(f=function, pc=hex(pc)) for argument in arguments]
+    assert ttd(*arguments).err == ""
+    data = bytearray(path.read_bytes())
+    section = decode(bytes(data)).custom(".debug_abbrev")
+    assert section is not None
+    data[section.offset : section.offset + len(section.data)] = bytes(len(section.data))
+    path.write_bytes(data)
+    ran = ttd(*arguments)
+    assert ran.code == 0 and ran.out
+    assert ran.error.startswith("the debug information is damaged, and some of it is missing here: ")
 
 
 @pytest.mark.parametrize("command", ["addr2line", "symbolize", "symbols"])

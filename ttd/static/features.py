@@ -8,7 +8,7 @@ May import base and `ttd.wasm`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from ttd.errors import UnsupportedFeature
@@ -19,15 +19,18 @@ from ttd.wasm.valtype import ValType
 _BLOCKS = (Immediates.BLOCK, Immediates.IF, Immediates.TRY_TABLE)
 
 
-def features_used(module: Module) -> list[str]:
-    """The features that a module uses, sorted; those that ttd does not support say so. Reads all its code.
+def features_used(module: Module, progress: Callable[[float], None] | None = None) -> list[str]:
+    """The features that a module uses, sorted; those that ttd does not support say so.
 
-    Raises InvalidModule where code cannot be decoded.
+    Reads all its code, at a second or two a megabyte; `progress` is told the share that has been read, in per
+    cent. Raises InvalidModule where code cannot be decoded.
     """
     found = set(_declared(module))
     for function in module.functions:
         if function.body is None:
             continue
+        if progress is not None:
+            progress(100 * function.index / len(module.functions))
         try:
             found.update(_of_code(function.body.decoder()))  # not `instructions`: that would keep them
         except UnsupportedFeature as error:
