@@ -24,6 +24,7 @@ from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
 from ttd.replayer.lines import Lines
 from ttd.replayer.listing import Listings
+from ttd.replayer.memory import MemoryInspector
 from ttd.replayer.motions import Hunt, Landing
 from ttd.replayer.reports import Reporter
 from ttd.replayer.returned import Leaving, returned_value
@@ -109,6 +110,7 @@ class Debugger:
         self._stepper = Stepper(self._session, self._timeline, self._lines, blind)
         self._resolver = Resolver(self.module, self.debug)
         self._inspector = Inspector(self._session, self.debug, self.names)
+        self.memory: MemoryInspector = MemoryInspector(self._session, self.debug)
         self._listings = Listings(trace, self.module, self.debug, self.names)
         self._reporter = Reporter(self._session, self.debug, self._table)
         self._stopped_at: tuple[int, ...] = ()
@@ -412,6 +414,11 @@ class Debugger:
         """Names in scope in the selected frame, globals included: for completion."""
         return self._inspector.variable_names()
 
+    @property
+    def specials(self) -> dict[str, int]:
+        """Numbers that expressions know as ``$name``; a front end may add some (``$_``: the last found)."""
+        return self._inspector.specials
+
     def evaluate(self, expression: str) -> TypedValue:
         """Evaluate in the selected frame. Raises ExpressionError."""
         return self._inspector.evaluate(expression)
@@ -474,7 +481,7 @@ class Debugger:
 
     def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
         """Bytes of linear memory. Raises UsageError if they do not all lie inside it."""
-        return self._inspector.read_memory(address, length, memory)
+        return self.memory.read(address, length, memory)
 
     # --- how it is done ------------------------------------------------------------------------------
 
@@ -647,7 +654,7 @@ class Debugger:
     def _check_watched(self, memory: int, address: int, length: int) -> None:
         if not 0 < length <= MOST_WATCHED:
             raise UsageError(f"cannot watch {length} bytes; it must be 1 to {MOST_WATCHED}")
-        self._inspector.read_memory(address, length, memory)
+        self.memory.read(address, length, memory)
 
     def _imports(self, names: Sequence[str]) -> frozenset[int]:
         """The function indices of imports by their names; all of them for no names. Raises UsageError."""

@@ -31,9 +31,6 @@ from ttd.types import ExceptionValue, Value
 from ttd.wasm.model import Module, ValType
 from ttd.wasm.names import Names
 
-MOST_READ = 64 << 20
-"""Bytes that one `read_memory` may return."""
-
 
 class Inspector:
     """Reads the state of a session, in the selected frame. `select(0)` after every motion."""
@@ -44,6 +41,9 @@ class Inspector:
         self._names = names
         self.selected = 0
         self.history = ValueHistory()
+        self.specials: dict[str, int] = {}
+        """Numbers that ``$name`` stands for besides those of the position: ``$_`` is the last address
+        found."""
 
     @property
     def _frames(self) -> Sequence[Frame]:
@@ -56,7 +56,7 @@ class Inspector:
     @property
     def context(self) -> StateContext:
         """Where expressions are evaluated: the selected frame."""
-        return StateContext(self._session.known, self._debug, self.selected, history=self.history)
+        return StateContext(self._session.known, self._debug, self.selected, self.specials, self.history)
 
     def frame(self, level: int | None = None) -> Frame:
         """Frame `level` (None: the selected one). Raises UsageError if there is no such frame."""
@@ -178,18 +178,6 @@ class Inspector:
     def type_of(self, expression: str) -> str:
         """The type of an expression, or a type's own definition. Raises ExpressionError."""
         return describe_type(parse_type(expression, self.context))
-
-    def read_memory(self, address: int, length: int, memory: int) -> bytes:
-        """Bytes of linear memory. Raises UsageError."""
-        memories = self._session.state.memories
-        if not 0 <= memory < len(memories):
-            raise UsageError(f"the program has no memory {memory}")
-        if length > MOST_READ:
-            raise UsageError(f"cannot read {length} bytes at once; read at most {MOST_READ}")
-        view = memories[memory].view()
-        if not 0 <= address <= address + length <= len(view):
-            raise UsageError(f"cannot access memory at {address:#x}: it ends at {len(view):#x}")
-        return bytes(view[address : address + length])
 
     # --- WebAssembly ---------------------------------------------------------------------------------
 

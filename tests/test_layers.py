@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "instrument",
         "interpreter",
         "engine",
+        "static",
         "debuginfo",
         "expr",
         "wasm",

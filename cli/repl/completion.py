@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from ttd.cli.output import plain
@@ -78,6 +79,8 @@ def _topics(session: Session, command: str, topics: tuple[str, ...], text: str) 
     if command == "catch" and " " in text:
         imported = (f.imported.name for f in session.debugger.module.functions if f.imported is not None)
         return _matching(imported, text.rpartition(" ")[2], "host function")
+    if command == "memory":
+        return chain(_matching(topics, text), _expressions(session, text))
     return _matching(topics, text)
 
 

@@ -18,7 +18,7 @@ from ttd.cli.repl.settings import Settings
 from ttd.cli.repl.table import TABLE
 
 if TYPE_CHECKING:
-    from ttd.cli.repl.data import Examined
+    from ttd.cli.repl.examine import Examined
     from ttd.replayer.debugger import Debugger
     from ttd.replayer.views import Progress as MotionProgress
     from ttd.replayer.views import StopReport

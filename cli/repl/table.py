@@ -6,7 +6,7 @@ docs/commands.md read.
 
 from __future__ import annotations
 
-from ttd.cli.repl import code, data, motions, session_commands, stack, status, stops
+from ttd.cli.repl import code, data, examine, memory, motions, session_commands, stack, status, stops
 from ttd.cli.repl.command import Command
 
 TABLE: tuple[Command, ...] = (
@@ -14,6 +14,8 @@ TABLE: tuple[Command, ...] = (
     *stops.ROWS,
     *stack.ROWS,
     *data.ROWS,
+    *examine.ROWS,
+    *memory.ROWS,
     *code.ROWS,
     *status.ROWS,
     *session_commands.ROWS,

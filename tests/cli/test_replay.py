@@ -65,6 +65,21 @@ def test_walk_by_instruction_and_event(ttd: Ttd, recorded: Recorded) -> None:
     golden.check("instructions.txt", text)
 
 
+def test_looking_around_in_memory(ttd: Ttd, recorded: Recorded, guest: Guests) -> None:
+    text = session_text(
+        ttd, recorded("heap"),
+        f"break heap.c:{guest.line('heap', 'fill')}", "continue", "stack 2", "memory map",
+        "memory symbols ^nu|^gr", "memory &local[3]", "memory &numbers[2]", "memory 16777300",
+        'find "needle"', "x/s $_", "x", "x/-2s $_",
+        "find/w/1 &numbers[0], +24, 33, 44", "find/h &numbers[0], &numbers[5], 66",
+        "find 'q', 'q', 'q'",
+        "find &local[0], +4, 'a'", "p $numfound", "x/3dw numbers", "x", "x/-2uw numbers + 3", "x/2xh numbers",
+        "x/2tb numbers", "x/3c greeting", "x/2a &list", "x/4ob numbers", "x/2fg numbers", "x/fh numbers",
+        "p/x $__", "x/-2i $pc", "x/2i", "x/2sh greeting",
+    )  # fmt: skip
+    golden.check("memory.txt", text)
+
+
 def test_from_a_trap_back_to_its_cause(ttd: Ttd, recorded: Recorded, guest: Guests) -> None:
     text = session_text(
         ttd, recorded("trap"),
@@ -121,6 +136,16 @@ def test_interactive_needs_a_terminal(ttd: Ttd, recorded: Recorded) -> None:
         ("x/4xw 4000000000", "memory"),
         ("print *(int *)4000000000", "cannot access memory at address 0xee6b2800"),
         ("x/i 0", "no code"),
+        ("x/-4xb 3", "before address 0"),
+        ("x/sg 1024", "not with g"),
+        ("find", "takes START"),
+        ("find 1, +2", "takes START"),
+        ("find/q 1", "no such format"),
+        ("find 1, +0, 2", "at least 1"),
+        ('find ""', "empty pattern"),
+        ('find "open', "not a string"),
+        ("memory symbols (", "not a regular expression"),
+        ("memory 4000000000", "ends at"),
         ("list nosuch", "not defined"),
         ("disassemble nosuch", "not defined"),
         ("frame 99", "no frame 99"),
