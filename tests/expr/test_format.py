@@ -107,6 +107,16 @@ def test_pointers_to_characters_show_the_string(inner: Stopped) -> None:
     assert inner.show("&first").endswith("<first>")
 
 
+def test_strings_are_marked_as_cut_only_if_there_is_more(inner: Stopped) -> None:
+    text = evaluate("all.text", inner.context())
+    characters = ArrayType(parse_type("wchar_t", inner.context()), 9)
+    wide = TypedValue.of_bytes(characters, "wide".encode("utf-32-le") + bytes(20), inner.context())
+    assert format_value(text, limits=Limits(elements=5)).endswith(' "hello"')
+    assert format_value(text, limits=Limits(elements=4)).endswith(' "hell"…')
+    assert format_value(wide, limits=Limits(elements=4)) == 'L"wide"'
+    assert format_value(wide, limits=Limits(elements=3)) == 'L"wid"…'
+
+
 def test_structs_nest_and_circles_end_at_pointers(inner: Stopped) -> None:
     address = evaluate("&ring", inner.context()).as_int()
     assert inner.show("ring") == f'{{value = 9, next = {address:#x} <ring>, name = "ring"}}'
@@ -270,6 +280,10 @@ def test_a_pointer_to_nothing_readable_is_no_failure(inner: Stopped) -> None:
     data = (size - 2).to_bytes(4, "little")
     inner.state.memories[0].view()[size - 2 :] = b"ok"
     assert format_bytes(PointerType(char), data, inner.context()) == f'{size - 2:#x} "ok"…'
+    inner.state.memories[0].view()[size - 1 :] = b"\0"
+    data = (size - 3).to_bytes(4, "little")
+    inner.state.memories[0].view()[size - 3 : size - 1] = b"ok"
+    assert format_bytes(PointerType(char), data, inner.context()) == f'{size - 3:#x} "ok"'
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40)), max_size=12), st.integers(1, 4))

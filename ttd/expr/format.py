@@ -251,23 +251,24 @@ class _Formatter:
     def _wide_characters(self, value: TypedValue, type_: ArrayType, prefix: str) -> str:
         """An array of ``wchar_t``, ``char16_t`` or ``char32_t``, up to its zeros."""
         size, count = type_.element.size or 4, type_.count or 0
-        limit = min(count, self._limits.elements)
-        data = value.part(ArrayType(type_.element, limit), 0).data
+        limit = self._limits.elements
+        data = value.part(ArrayType(type_.element, min(count, limit + 1)), 0).data
         while len(data) and not any(data[-size:]):
             data = data[:-size]
-        more = ELLIPSIS if limit < count and len(data) == limit * size else ""
-        return quote_wide(data, size, prefix) + more
+        shown = quote_wide(data[: limit * size], size, prefix)
+        return shown + (ELLIPSIS if len(data) > limit * size else "")
 
     def string_at(self, value: TypedValue, address: int) -> str:
         """The zero-terminated string at an address, quoted."""
         limit = self._limits.elements
         data = b""
-        while len(data) < limit and b"\0" not in data:
-            data += _readable(value.context, address + len(data), min(64, limit - len(data)), bool(data))
-            if len(data) % 64 and len(data) < limit:
+        while len(data) <= limit and b"\0" not in data:  # one more than is shown: it may be the zero
+            wanted = min(64, limit + 1 - len(data))
+            data += (part := _readable(value.context, address + len(data), wanted, bool(data)))
+            if not part:  # memory ends here
                 break
         text, end, _ = data.partition(b"\0")
-        return quote(text, self._limits.repeats) + ("" if end else ELLIPSIS)
+        return quote(text[:limit], self._limits.repeats) + ("" if end else ELLIPSIS)
 
     # --- scalars ---
 
