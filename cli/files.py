@@ -1,6 +1,6 @@
 """Opening what the user named on the command line: traces and modules.
 
-May import `ttd.store`, `ttd.replayer` and `ttd.engine` (late), and the base.
+May import `ttd.store`, `ttd.replayer`, `ttd.debuginfo` and `ttd.engine` (late), and the base.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def naming(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def source_reader(path: Path) -> Iterator[SourceReader]:
     """What reads the sources of the module at `path`: from the recording if it is one, else from disk."""
-    from ttd.static.listing import read_source
+    from ttd.debuginfo.sourcefile import read_source
 
     if is_module(path):
         yield read_source

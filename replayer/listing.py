@@ -5,18 +5,14 @@ May import base, wasm, debuginfo, store and this package.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.sourcefile import read_source
 from ttd.errors import DamagedTrace, UsageError
 from ttd.replayer.views import DisassemblyLine, SourceLine, SourceView
 from ttd.store.trace import Trace
 from ttd.types import Location
 from ttd.wasm.model import Module
 from ttd.wasm.names import Names
-
-LARGEST_SOURCE = 16 << 20
-"""Bytes of the largest source file that is read from disk."""
 
 
 class Listings:
@@ -60,14 +56,7 @@ class Listings:
         try:
             return self._trace.sources[path]
         except (KeyError, DamagedTrace):
-            pass
-        try:
-            file = Path(path)
-            if not file.is_file() or file.stat().st_size > LARGEST_SOURCE:
-                return None
-            return file.read_bytes()
-        except (OSError, ValueError):
-            return None
+            return read_source(path)
 
     def disassembly(self, function: int, pc: int | None) -> list[DisassemblyLine]:
         """The instructions of a function, the one at `pc` marked. Raises UsageError for an import."""

@@ -36,15 +36,6 @@ so many are left to the interpreter, where the compiled engine would have to be 
 SNAPSHOT_SHARE = 0.1
 """Share of the running time that taking in-memory snapshots may cost."""
 
-_LAST_STEP = 1 << 62
-
-
-def just_before(position: Position) -> Position:
-    """A position before `position` and not before the rest that precedes it."""
-    if position.step:
-        return Position(position.tick, position.step - 1)
-    return Position(position.tick - 1, _LAST_STEP)
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -81,11 +72,6 @@ class Timeline:
     def position(self) -> Position:
         """Where the machine stands."""
         return self._session.position
-
-    @property
-    def snapshot_count(self) -> int:
-        """How many snapshots are kept in memory."""
-        return len(self._pool)
 
     def _usable(self, info: SnapshotInfo) -> bool:
         return self._session.begin < info.position < self._session.end

@@ -159,7 +159,7 @@ def test_dis_takes_the_sources_of_a_recording(
     ttd: Ttd, program: Program, guest: Guests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ttd("record", "-q", "-o", "run.trace", program("hello"))
-    monkeypatch.setattr("ttd.static.listing.read_source", lambda path: None)
+    monkeypatch.setattr("ttd.debuginfo.sourcefile.read_source", lambda path: None)
     line = f";; hello.c:{guest.line('hello', 'print')}"
     assert f'{line}  printf("hello from' in ttd("dis", "run.trace", "main").out
     assert f"{line}\n" in ttd("dis", "hello.wasm", "main").out

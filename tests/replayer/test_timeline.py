@@ -14,7 +14,7 @@ from tests.replayer.rewriting import rewrite
 from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, WatchProbe
 from ttd.errors import DamagedTrace
 from ttd.replayer.session import ENGINES, Session
-from ttd.replayer.timeline import Search, Timeline, just_before
+from ttd.replayer.timeline import Search, Timeline
 from ttd.state import Snapshot
 from ttd.store.trace import SnapshotInfo, Trace
 from ttd.types import Position
@@ -129,9 +129,9 @@ def test_hits_come_last_first_however_many_are_kept(timeline: Timeline, runs: Ru
     floor, end = expected[3], expected[-2]
     found = [hits[0].position for hits in timeline.hits_before(end, lambda _: search, floor, (), keep)]
     assert found == expected[3:-2][::-1]
-    found = [
-        hits[0].position for hits in timeline.hits_before(end, lambda _: search, just_before(floor), (), keep)
-    ]
+    between = Position(floor.tick, floor.step - 1)
+    assert expected[2] < between < floor
+    found = [hits[0].position for hits in timeline.hits_before(end, lambda _: search, between, (), keep)]
     assert found == expected[3:-2][::-1]
 
 
@@ -202,10 +202,3 @@ def test_looking_at_the_next_write_moves_nothing(timeline: Timeline, runs: Runs)
         changed = Snapshot.capture(session.state).memories[0].pages != before.memories[0].pages
         assert bool(hits) == changed
     assert written > 5
-
-
-@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
-def test_just_before_is_the_nearest_position_that_is_smaller(a: int, b: int, c: int, d: int) -> None:
-    position, other = Position(a, b), Position(c, d)
-    assert just_before(position) < position
-    assert (other < position) == (other <= just_before(position))

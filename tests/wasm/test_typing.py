@@ -210,15 +210,6 @@ def test_else_is_reachable_even_if_then_leaves() -> None:
     assert not typing.is_reachable(names(typing).index("else"))
 
 
-def test_instructions_are_found_by_their_offset() -> None:
-    typing = typed(NESTED)
-    for index, instruction in enumerate(typing.instructions):
-        assert typing.index_at(instruction.offset) == index
-    assert typing.index_at(typing.instructions[0].offset + 1) is None
-    assert typing.index_at(0) is None
-    assert typing.index_at(1 << 40) is None
-
-
 def test_imported_functions_have_no_typing() -> None:
     module = load_module(assemble('(module (import "env" "f" (func)))'))
     with pytest.raises(InternalError, match="function 0 has no code"):

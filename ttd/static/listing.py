@@ -6,16 +6,13 @@ May import base, `ttd.wasm` and `ttd.debuginfo`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.sourcefile import read_source
 from ttd.types import Location
 from ttd.wasm.disasm import Line, disassemble
 from ttd.wasm.model import Function
-
-LARGEST_SOURCE = 16 << 20
-"""Bytes of the largest source file that is read."""
 
 SourceReader: TypeAlias = Callable[[str], "bytes | None"]
 """Gives the contents of a source file by its path in the debug information, None if it is not to be had."""
@@ -68,14 +65,3 @@ def listing(
         place = (bare, tuple(frame.name for frame in frames if frame.is_inlined))
         yield (Heading(*place, sources.line(bare)) if place != here else None), line
         here = place
-
-
-def read_source(path: str) -> bytes | None:
-    """A source file from disk."""
-    try:
-        file = Path(path)
-        if not file.is_file() or file.stat().st_size > LARGEST_SOURCE:
-            return None
-        return file.read_bytes()
-    except (OSError, ValueError):
-        return None

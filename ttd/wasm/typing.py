@@ -119,13 +119,6 @@ class Typing:
             control = self.controls[control.parent]
         return control
 
-    def index_at(self, pc: int) -> int | None:
-        """Index of the instruction at byte offset `pc`, None where no instruction starts there."""
-        index = bisect_left(self.instructions, pc, key=_offset)
-        if index < len(self.instructions) and self.instructions[index].offset == pc:
-            return index
-        return None
-
 
 def _offset(instruction: Instruction) -> int:
     return instruction.offset
