@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ttd.debuginfo import DebugInfo
     from ttd.debuginfo.inlining import SourceFrame
     from ttd.events import HostCall
+    from ttd.store.trace import Trace
     from ttd.types import Value
     from ttd.wasm.model import Module, ValType
 
@@ -81,6 +82,13 @@ def frame_json(frame: SourceFrame) -> Json:
         "line": location.line if location is not None else None,
         "column": (location.column or None) if location is not None else None,
     }
+
+
+def warn_of_damaged_trace(trace: Trace) -> None:
+    """Say on stderr what is known to be damaged in a recording, if anything: a part of it may be missing."""
+    if trace.damage:
+        problems = "; ".join(trace.damage)
+        click.echo(plain(f"ttd: {trace.path} is damaged: {problems}"), err=True)
 
 
 def warn_of_damage(debug: DebugInfo) -> None:

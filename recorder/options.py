@@ -134,7 +134,7 @@ def _exported(module: Module, name: str, texts: Sequence[str]) -> Invocation:
         raise UsageError(_no_such_export(module, name))
     type_ = module.functions[export.index].type
     if len(texts) != len(type_.params):
-        raise UsageError(f"{name} takes {_signature(type_)}, but {len(texts)} arguments were given")
+        raise UsageError(f"{name} takes {_signature(type_)}, but was given {len(texts)}")
     arguments = tuple(parse_value(text, kind) for text, kind in zip(texts, type_.params, strict=True))
     return Invocation(export.index, arguments)
 

@@ -15,7 +15,7 @@ from ttd.replayer.session import Session
 from ttd.replayer.views import BreakpointKind, StopKind, StopReport, WatchChange, Where
 from ttd.types import Ending, EndKind, Position
 
-BEGIN_MESSAGE = "No more reverse-execution history: this is the begin of the recording."
+BEGIN_MESSAGE = "No more reverse-execution history: this is the beginning of the recording."
 INTERRUPTED_MESSAGE = "Interrupted."
 
 

@@ -63,6 +63,10 @@ def parse_target(text: str) -> Target:
         if float(match[1]) > 100:
             raise UsageError(f"{text.strip()} is past the end of the recording; 100% is its end")
         return ToPercent(float(match[1]))
+    if match := re.fullmatch(r"(\d{1,18}):\?", word):  # as host calls are listed
+        raise UsageError(
+            f"{word} leaves the step open; 'goto {match[1]}' goes to the tick, 'goto event N' to a host call"
+        )
     try:
         return ToPosition(Position.parse(word))
     except ValueError:

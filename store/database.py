@@ -40,6 +40,9 @@ HEADER_SIZE = 100
 DRIVER_ERRORS = (sqlite3.Error, UnicodeError)
 """What the driver raises for a damaged file. UnicodeError comes from error messages that quote it."""
 
+LOST = "nothing of it can be replayed; copy it again, or record the run anew"
+"""What is left to do with a trace that cannot be opened, or whose module is gone."""
+
 _MAGIC = b"SQLite format 3\0"
 _LOCK_TIMEOUT = 30.0
 
@@ -135,7 +138,9 @@ def check_header(path: Path) -> tuple[int, int]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     if size == 0:
-        raise DamagedTrace(f"{path} is empty: its recording was stopped before anything was written")
+        raise DamagedTrace(
+            f"{path} is empty: its recording was stopped before anything was written; record the run anew"
+        )
     if not header.startswith(_MAGIC[: len(header)]) or (
         len(header) == HEADER_SIZE and int.from_bytes(header[68:72], "big") != APPLICATION_ID
     ):
@@ -143,7 +148,7 @@ def check_header(path: Path) -> tuple[int, int]:
             raise DamagedTrace(f"{path} is a module, not a trace; `ttd record {path}` makes one of it")
         raise DamagedTrace(f"{path} is not a trace; make one with `ttd record`")
     if len(header) < HEADER_SIZE:
-        raise DamagedTrace(f"{path} is cut off after {size} bytes: nothing of it can be read")
+        raise DamagedTrace(f"{path} is cut off after {size} bytes: {LOST}")
     version = int.from_bytes(header[60:64], "big")
     if version > FORMAT_VERSION:
         raise newer_version(path, version)
@@ -253,7 +258,7 @@ def _salvaging(path: Path, note: str) -> Database:
         _probe(database)
     except (*DRIVER_ERRORS, DamagedTrace) as error:
         database.close()
-        raise DamagedTrace(f"{path}: {note}; nothing of it can be read") from error
+        raise DamagedTrace(f"{path}: {note}: {LOST}") from error
     return database
 
 

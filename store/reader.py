@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _CACHED_CHUNKS = 32
 
+_MANIFEST, _MODULE = _INDISPENSABLE = "the manifest", "the module"
+"""The parts without which nothing can be replayed, as messages call them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotInfo:
@@ -103,7 +106,7 @@ class Trace:
         found = latest() if path is None else path
         database = open_for_reading(found)
         try:
-            with _reading(found, "the manifest"):
+            with _reading(found, _MANIFEST):
                 number, manifest = _read_manifest(database, found, number)
             return cls(found, database, number, manifest)
         except BaseException:
@@ -143,7 +146,7 @@ class Trace:
 
         from ttd.store.schema import file
 
-        what = "the module" if kind == "module" else f"the source file {name}"
+        what = _MODULE if kind == "module" else f"the source file {name}"
         query = select(file.c.content, file.c.checksum).where(
             file.c.trace == self.number, file.c.kind == kind, file.c.name == encode_text(name)
         )
@@ -486,11 +489,11 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     """Errors inside become DamagedTrace with the name of the file and the part."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ttd.store.database import DRIVER_ERRORS, cause
+    from ttd.store.database import DRIVER_ERRORS, LOST, cause
 
     try:
         yield
-    except DamagedTrace as error:
-        raise DamagedTrace(f"{path}: {what} cannot be read: {error}") from error
-    except (SQLAlchemyError, *DRIVER_ERRORS) as error:
-        raise DamagedTrace(f"{path}: {what} cannot be read: {cause(error)}") from error
+    except (DamagedTrace, SQLAlchemyError, *DRIVER_ERRORS) as error:
+        why = str(error) if isinstance(error, DamagedTrace) else cause(error)
+        outlook = f": {LOST}" if what in _INDISPENSABLE else ""
+        raise DamagedTrace(f"{path}: {what} cannot be read: {why}{outlook}") from error

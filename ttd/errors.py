@@ -31,15 +31,28 @@ class InvalidModule(TtdError):
     `offset` is the byte offset in the file at which decoding failed, or None where it is not known.
     """
 
+    advice = "; build or copy it again"
+    """What to do about a file with such bytes."""
+
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message if offset is None else f"{message} (at byte offset {offset:#x})")
         self.offset = offset
 
     def of_file(self, name: str) -> InvalidModule:
-        """The same error, naming the file."""
-        error = InvalidModule(f"{name}: {self}")
+        """The same error, naming the file and what to do about it."""
+        error = InvalidModule(f"{name}: {self}{self.advice}")
         error.offset = self.offset
         return error
+
+
+class NotAModule(InvalidModule):
+    """The bytes are something else than a module: `kind`, which says what to do about that too."""
+
+    advice = ""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"not a WebAssembly module, but {kind}")
+        self.offset = 0  # which the message need not spell out
 
 
 class UnsupportedFeature(TtdError):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.describe import event_json, event_line
+from ttd.cli.describe import event_json, event_line, warn_of_damaged_trace
 from ttd.cli.files import json_option, open_trace, trace_argument
 from ttd.cli.group import Command
-from ttd.cli.output import write_json_list
+from ttd.cli.output import plain, write_json_list
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def command(trace: Path | None, first: int, last: int | None, only: str | None, 
 
     Each line has the number of the event, its position and the call with its decoded arguments.
     'goto event N' at the prompt goes there. Compiled code knows the tick of a call only: 120:?.
+    The line behind the last one says how the run ended.
 
     \b
     Examples:
@@ -47,6 +48,7 @@ def command(trace: Path | None, first: int, last: int | None, only: str | None, 
         if first and first >= opened.event_count:
             raise UsageError(f"there is no event {first}; the recording has {opened.event_count}, from 0 on")
         module = decode(opened.module)
+        warn_of_damaged_trace(opened)
         chosen = _chosen(opened, module, first, last, only)
         if as_json:
             write_json_list(event_json(module, event) for event in chosen)
@@ -54,6 +56,8 @@ def command(trace: Path | None, first: int, last: int | None, only: str | None, 
         width = len(str(opened.event_count))
         for event in chosen:
             click.echo(f"{event.number:{width}}  {event.position!s:>10}  {event_line(module, event)}")
+        if last is None:
+            click.echo(f"{'':{width + 14}}+++ {plain(opened.ending.describe())} +++")
 
 
 def _chosen(

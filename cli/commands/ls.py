@@ -52,7 +52,8 @@ def command(folder: Path | None, as_json: bool) -> None:
     from ttd.store.directory import list_traces, trace_directory
 
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}")
+        known = f"{folder} is no folder; 'ttd info {folder}' tells about a file"
+        raise UsageError(known if folder.exists() else f"no such folder: {folder}")
     place = folder or trace_directory()
     rows = [_row(path, path == _latest(place)) for path in list_traces(place)]
     if as_json:

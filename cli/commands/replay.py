@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ttd.cli.describe import warn_of_damaged_trace
 from ttd.cli.exitcodes import SUCCESS
 from ttd.cli.files import engine_option, open_trace, replaying_engine, trace_argument
 from ttd.cli.group import Command
@@ -79,6 +80,7 @@ def command(
         if at is not None:
             session.start_at(at)
         if planned or not terminal:
+            warn_of_damaged_trace(opened)
             code = run_script(session, planned or commands_of(sys.stdin))
             if code != SUCCESS or session.finished or not interactive:
                 return code

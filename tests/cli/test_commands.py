@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -177,6 +180,7 @@ def test_events_can_be_chosen(ttd: Ttd, program: Program) -> None:
     ttd("record", program("hello"))
     assert ttd("events", "--only", "fd_write").out.count("fd_write(") >= 1
     assert "fdstat" not in ttd("events", "--only", "fd_write").out
+    assert "+++" not in ttd("events", "--to", "1").out
     assert [e["number"] for e in json.loads(ttd("events", "--from", "1", "--to", "1", "--json").out)] == [1]
     assert ttd("events", "--only", "fork").error == "the program imports no function 'fork'"
     assert ttd("events", "--from", "99").code == 2
@@ -184,7 +188,7 @@ def test_events_can_be_chosen(ttd: Ttd, program: Program) -> None:
 
 def test_events_of_a_program_without_any_are_an_empty_list(ttd: Ttd, program: Program) -> None:
     ttd("record", "--invoke", "gcd", program("numbers"), "1", "1")
-    assert ttd("events").out == ""
+    assert ttd("events").out.split() == ["+++", "exit", "code", "0", "+++"]
     assert json.loads(ttd("events", "--json").out) == []
 
 
@@ -253,7 +257,7 @@ def test_verify_tells_what_is_damaged(ttd: Ttd, recorded: Recorded, tmp_path: Pa
         (["record", "nosuch.wasm"], 2, "nosuch.wasm"),
         (["record", "."], 2, "directory"),
         (["record", "text.wasm"], 1, "not a WebAssembly"),
-        (["record", "cut.wasm"], 1, "at byte offset"),
+        (["record", "cut.wasm"], 1, "); build or copy it again"),
         (["record", "invalid.wasm"], 1, "type mismatch"),
         (["record", "import.wasm"], 1, "nowhere"),
         (["record", "threads.wasm"], 1, "threads"),
@@ -277,6 +281,7 @@ def test_verify_tells_what_is_damaged(ttd: Ttd, recorded: Recorded, tmp_path: Pa
         (["replay", "numbers.wasm"], 1, "not a trace"),
         (["events", "empty.trace"], 1, "empty.trace"),
         (["ls", "nosuch"], 2, "no such folder"),
+        (["ls", "text.wasm"], 2, "'ttd info text.wasm' tells"),
         (["dis", "nosuch.wasm"], 2, "no such file"),
         (["dis", "."], 2, "directory"),
         (["dis", "text.wasm"], 1, "not a WebAssembly"),
@@ -320,7 +325,23 @@ def test_damaged_trace_is_told_in_one_line_and_never_changed(
             assert ran.code in (0, 1)
             assert ran.code == 0 or command[0] == "verify" or ran.error
             assert "internal error" not in ran.err
+            if ran.code == 1 and command[0] != "verify":
+                assert "record the run anew" in ran.error
         assert damaged.read_bytes() == whole[:cut]
+
+
+def test_what_is_shown_of_a_damaged_recording_comes_with_a_warning(
+    ttd: Ttd, program: Program, tmp_path: Path
+) -> None:
+    ttd("record", "-o", "run.trace", program("hello"))
+    shutil.copy(tmp_path / "run.trace", tmp_path / "bad.trace")
+    with closing(sqlite3.connect(tmp_path / "bad.trace")) as connection, connection:
+        connection.execute("UPDATE events SET checksum = zeroblob(16)")
+    for command, *more in (["events"], ["replay", "-e", "when"]):
+        ran = ttd(command, "bad.trace", *more)
+        assert ran.out and ran.code == 0
+        assert ran.error.startswith("bad.trace is damaged: ") and "event" in ran.error
+        assert ttd(command, "run.trace", *more).err == ""
 
 
 def test_flipped_bytes_never_end_in_a_traceback(ttd: Ttd, program: Program, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_interactive_needs_a_terminal(ttd: Ttd, recorded: Recorded) -> None:
         ("frobnicate", "no command 'frobnicate'"),
         ("goto 99999", "99999"),
         ("goto event 99", "no event 99"),
+        ("goto 3:?", "'goto event N'"),
         ("goto 101%", "past the end"),
         ("print 1 +", "expression"),
         ("print nosuch", "no symbol 'nosuch'"),

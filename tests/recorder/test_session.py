@@ -208,7 +208,7 @@ def test_an_export_is_invoked_after_start_function_and_initializer(
             "the module exports no function 'gdc'; it exports _initialize, gcd, calls, scale",
         ),
         (("memory",), "the module exports no function 'memory'"),
-        (("gcd", "1"), r"gcd takes 2 arguments \(i32 i32\), but 1 arguments were given"),
+        (("gcd", "1"), r"gcd takes 2 arguments \(i32 i32\), but was given 1"),
         (("calls", "1"), "calls takes no arguments"),
         (("gcd", "1", "two"), "'two' is not an argument of type i32: expected a whole number"),
         (("gcd", "1", "4294967296"), "does not fit into 32 bits"),

@@ -217,7 +217,7 @@ def test_unsupported_features_are_refused_by_name_with_advice(feature: str, text
         (b"", "an empty file"),
         (b"\x7fELF....", "a native program"),
         (b"SQLite format 3\0....", "ttd replay"),
-        (b"plain text", "does not start with"),
+        (b"plain text", "name a .wasm file"),
         (b"  (module)", "WebAssembly text"),
         (b"\0asm", "unexpected end"),
         (b"\0asm\2\0\0\0", "unknown binary version 2"),

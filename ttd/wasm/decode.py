@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from ttd.errors import InvalidModule
+from ttd.errors import InvalidModule, NotAModule
 from ttd.wasm.expression import (
     decode_body,
     read_count,
@@ -78,9 +78,7 @@ def decode(data: bytes) -> Module:
 
 def _check_header(data: bytes) -> None:
     if data[:4] != MAGIC:
-        error = InvalidModule(f"not a WebAssembly module, but {_foreign_kind(data)}")
-        error.offset = 0  # which the message need not spell out
-        raise error
+        raise NotAModule(_foreign_kind(data))
     if len(data) < 8:
         raise InvalidModule("unexpected end of the module", len(data))
     if data[6:8] == b"\1\0":
@@ -105,7 +103,7 @@ def _foreign_kind(data: bytes) -> str:
             return kind
     if data.lstrip()[:1] == b"(" or data.lstrip()[:2] == b";;":
         return "WebAssembly text; assemble it first (wasm-tools parse)"
-    return "something else: it does not start with \\0asm" if data else "an empty file"
+    return "something else; name a .wasm file" if data else "an empty file; build or copy it again"
 
 
 class _ModuleReader:
