@@ -112,7 +112,7 @@ class Debugger:
         self._inspector = Inspector(self._session, self.debug, self.names)
         self.memory: MemoryInspector = MemoryInspector(self._session, self.debug)
         self._listings = Listings(trace, self.module, self.debug, self.names)
-        self._reporter = Reporter(self._session, self.debug, self._table)
+        self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
         self._stopped_at: tuple[int, ...] = ()
 
     def __enter__(self) -> Debugger:
@@ -161,7 +161,7 @@ class Debugger:
     def where(self, level: int | None = None) -> Where:
         """The place of frame `level` (None: the selected one). Raises UsageError if there is none such."""
         level = self.selected if level is None else level
-        if level or self.frame_count:
+        if level or self._inspector.stack:
             self._inspector.frame(level)
         return self._reporter.where(level)
 
@@ -202,6 +202,10 @@ class Debugger:
             return self._motion(lambda hunt: self._stepper.reverse_stepi(hunt, count), reverse=True)
         return self._motion(lambda hunt: self._stepper.stepi(hunt, count))
 
+    def nexti(self, count: int = 1, reverse: bool = False) -> StopReport:
+        """As `stepi`, but stepping over calls. (An inlined function is not called.)"""
+        return self._repeat(self._stepper.reverse_nexti if reverse else self._stepper.nexti, count, reverse)
+
     def step(self, count: int = 1, reverse: bool = False) -> StopReport:
         """Go to the next start of a source line in any function with line information.
 
@@ -227,12 +231,12 @@ class Debugger:
         Reverse: back to the call instruction of the selected frame, in its caller.
         Raises UsageError in the outermost frame (forward: as gdb).
         """
-        frame = self._inspector.frame()
-        if self.selected == self.frame_count - 1:
+        frame = self._inspector.frame().code
+        if self._inspector.stack.is_outermost(self.selected):
             raise UsageError("`finish` is not meaningful in the outermost frame")
         if reverse:
             return self._motion(lambda hunt: self._stepper.reverse_finish(hunt, frame.entry), reverse=True)
-        leaving = Leaving.of(self._session, self.selected)
+        leaving = Leaving.of(self._session, self._inspector.frame().number)
         report = self._motion(lambda hunt: self._stepper.finish(hunt, frame.entry), StopKind.FINISHED)
         if self._is_alive(frame.entry) or report.reason is StopKind.INTERRUPTED:
             return report
@@ -382,8 +386,8 @@ class Debugger:
 
     @property
     def frame_count(self) -> int:
-        """How deep the call stack is."""
-        return len(self._session.state.frames)
+        """How deep the call stack is, inlined functions counted."""
+        return len(self._inspector.stack)
 
     @property
     def selected(self) -> int:
@@ -459,12 +463,12 @@ class Debugger:
     def disassemble(self, function: str | int | None = None) -> list[DisassemblyLine]:
         """The instructions of a function (None: of the selected frame). Raises UsageError."""
         if function is None:
-            frame = self._inspector.frame()
+            frame = self._inspector.frame().code
             return self._listings.disassembly(frame.function, frame.pc)
         index = function if isinstance(function, int) else self._function(function)
         if not 0 <= index < len(self.module.functions):
             raise UsageError(f"no function {index}: the module has {len(self.module.functions)}")
-        here = self.where().pc if self.frame_count else None
+        here = self.where().pc
         return self._listings.disassembly(index, here)
 
     def wasm_locals(self) -> list[WasmValue]:
@@ -502,7 +506,8 @@ class Debugger:
         """
         self._session.clear_interrupt()
         origin, hunt = self.position, self._hunt()
-        self._stopped_at, self._inspector.selected = (), 0
+        self._stopped_at = ()
+        self._inspector.arrived()
         try:
             landing = run(hunt)
         except Interrupted:
@@ -513,6 +518,7 @@ class Debugger:
             if reverse:
                 self._timeline.seek(origin)
             raise
+        self._inspector.arrived()
         report = self._reporter.report(landing, hunt, aim, reverse)
         self._stopped_at = report.breakpoints
         return report
@@ -561,7 +567,7 @@ class Debugger:
 
     def _to_place(self, spec: str, reverse: bool, anywhere: bool) -> StopReport:
         """Run to a place, or until the selected frame is left."""
-        frame = self._inspector.frame()
+        frame = self._inspector.frame().code
         places, _ = self._resolve(spec)
         probes: list[Probe] = []
         for place in places:
@@ -647,8 +653,7 @@ class Debugger:
         view = replace(view, memory=watchable.memory, address=watchable.address, length=watchable.length)
         if watchable.frame_local:
             frame = self._inspector.frame()
-            name = self.debug.function_name(frame.function)
-            view = replace(view, scope=frame.entry, scope_function=name)
+            view = replace(view, scope=frame.code.entry, scope_function=frame.name)
         return Armed(view, watchable=watchable)
 
     def _check_watched(self, memory: int, address: int, length: int) -> None:
@@ -683,7 +688,7 @@ class Debugger:
         return found[0]
 
     def _current_line(self) -> Location | None:
-        return self.where().location if self.frame_count else None
+        return self.where().location
 
     def _location(self, spec: str) -> Location | None:
         """The source line that `spec` names; a line need not have code. Raises UsageError."""

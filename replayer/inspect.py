@@ -8,9 +8,10 @@ May import base, wasm, debuginfo, expr and this package.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from itertools import count, takewhile
 
 from ttd.debuginfo import DebugInfo, Variable
+from ttd.debuginfo.stack import LiveFrame, SourceStack
 from ttd.debuginfo.types import FunctionType, PointerType
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
@@ -26,28 +27,40 @@ from ttd.expr import (
 )
 from ttd.replayer.session import Session
 from ttd.replayer.views import FrameView, VariableView, WasmValue
-from ttd.state import Frame
-from ttd.types import ExceptionValue, Value
+from ttd.state import State
+from ttd.types import ExceptionValue, Position, Value
 from ttd.wasm.model import Module, ValType
 from ttd.wasm.names import Names
 
 
 class Inspector:
-    """Reads the state of a session, in the selected frame. `select(0)` after every motion."""
+    """Reads the state of a session, in the selected frame. `arrived` after every motion."""
 
     def __init__(self, session: Session, debug: DebugInfo, names: Names) -> None:
         self._session = session
         self._debug = debug
         self._names = names
         self.selected = 0
+        self.hidden = 0
+        """How many inlined frames are not entered yet: see `ttd.debuginfo.stack`."""
         self.history = ValueHistory()
         self.specials: dict[str, int] = {}
         """Numbers that ``$name`` stands for besides those of the position: ``$_`` is the last address
         found."""
+        self._stack: tuple[tuple[State, Position], SourceStack] | None = None
+
+    def arrived(self, hidden: int = 0) -> None:
+        """The machine has moved: select the innermost frame that is not hidden."""
+        self.selected, self.hidden, self._stack = 0, hidden, None
 
     @property
-    def _frames(self) -> Sequence[Frame]:
-        return self._session.known.frames
+    def stack(self) -> SourceStack:
+        """The frames of the source."""
+        state, position = self._session.known, self._session.position
+        if self._stack is None or self._stack[0][0] is not state or self._stack[0][1] != position:
+            stack = SourceStack(state.frames, self._debug, self.hidden)
+            self._stack = (state, position), stack
+        return self._stack[1]
 
     @property
     def _module(self) -> Module:
@@ -56,44 +69,46 @@ class Inspector:
     @property
     def context(self) -> StateContext:
         """Where expressions are evaluated: the selected frame."""
-        return StateContext(self._session.known, self._debug, self.selected, self.specials, self.history)
+        return StateContext(
+            self._session.known, self._debug, self.selected, self.specials, self.history, self.stack
+        )
 
-    def frame(self, level: int | None = None) -> Frame:
+    def frame(self, level: int | None = None) -> LiveFrame:
         """Frame `level` (None: the selected one). Raises UsageError if there is no such frame."""
         level = self.selected if level is None else level
-        frames = self._frames
-        if not frames:
+        stack = self.stack
+        if not stack:
             raise UsageError("no frame: the run has returned here; `reverse-step` leads back into it")
-        if not 0 <= level < len(frames):
-            raise UsageError(f"no frame {level}: the stack has {len(frames)}, counted from 0")
-        return frames[-1 - level]
+        if not stack.has(level):
+            raise UsageError(f"no frame {level}: the stack has {len(stack)}, counted from 0")
+        return stack[level]
 
     # --- frames --------------------------------------------------------------------------------------
 
     def frames(self, limit: int | None, first: int = 0) -> list[FrameView]:
         """At most `limit` frames of the call stack from `first` on, innermost first."""
-        levels = range(len(self._frames))[max(first, 0) :]
-        return [self.view(level) for level in (levels if limit is None else levels[: max(limit, 0)])]
+        first, stack = max(first, 0), self.stack
+        levels = count(first) if limit is None else range(first, first + max(limit, 0))
+        return [self.view(level) for level in takewhile(stack.has, levels)]
 
     def view(self, level: int) -> FrameView:
         """Frame `level` with its arguments. Raises UsageError."""
         frame = self.frame(level)
-        described = describe_frame(self._session.known, self._debug, level)
-        arguments = tuple(
-            VariableView(variable.name, variable.type.name, text)
-            for variable, (_, text) in zip(
-                self._debug.parameters(frame.function), described.arguments, strict=True
-            )
-        )
+        described = describe_frame(self._session.known, self._debug, self.stack, level)
         return FrameView(
             level=level,
-            function_index=frame.function,
-            function=described.name,
-            pc=frame.pc,
-            location=described.location,
-            arguments=arguments,
-            entry=frame.entry,
+            function_index=frame.code.function,
+            function=frame.name,
+            pc=frame.code.pc,
+            location=frame.location,
+            arguments=tuple(
+                VariableView(parameter.name, parameter.type.name, text)
+                for parameter, text in described.arguments
+            ),
+            entry=frame.code.entry,
             selected=level == self.selected,
+            is_inlined=frame.is_inlined,
+            scope=frame.source.entry,
         )
 
     def select(self, level: int) -> FrameView:
@@ -105,9 +120,10 @@ class Inspector:
     def up(self, count: int) -> FrameView:
         """Toward the callers."""
         self.frame()
-        if self.selected == len(self._frames) - 1:
+        if self.stack.is_outermost(self.selected):
             raise UsageError("initial frame selected; you can't go up")
-        return self.select(min(self.selected + max(count, 0), len(self._frames) - 1))
+        target = self.selected + max(count, 0)
+        return self.select(target if self.stack.has(target) else len(self.stack) - 1)
 
     def down(self, count: int) -> FrameView:
         """Toward the callees."""
@@ -120,23 +136,22 @@ class Inspector:
 
     def locals(self) -> list[VariableView]:
         """Variables of the selected frame without its parameters, innermost scope first."""
-        frame = self.frame()
-        variables = self._debug.variables(frame.function, frame.pc)
-        chosen = [variable for variable in variables if not variable.is_parameter]
+        chosen = [variable for variable in self._visible() if not variable.is_parameter]
         return [self._variable(variable) for variable in sorted(chosen, key=lambda v: -v.depth)]
 
     def arguments(self) -> list[VariableView]:
         """Parameters of the selected frame."""
-        return [self._variable(variable) for variable in self._debug.parameters(self.frame().function)]
+        scope = self.frame().scope
+        return [self._variable(variable) for variable in (scope.parameters if scope is not None else ())]
 
     def variable_names(self) -> list[str]:
         """Names in scope, globals included."""
-        frames = self._frames
-        visible: list[Variable] = []
-        if frames:
-            frame = self.frame()
-            visible = self._debug.variables(frame.function, frame.pc)
+        visible = self._visible() if self.stack else []
         return sorted({variable.name for variable in (*visible, *self._debug.globals_())})
+
+    def _visible(self) -> list[Variable]:
+        frame = self.frame()
+        return frame.scope.visible(frame.code.pc) if frame.scope is not None else []
 
     def _variable(self, variable: Variable) -> VariableView:
         value = TypedValue.of_variable(variable, self.context)
@@ -183,7 +198,7 @@ class Inspector:
 
     def wasm_locals(self) -> list[WasmValue]:
         """The WebAssembly locals of the selected frame."""
-        frame = self.frame()
+        frame = self.frame().code
         types = self._module.functions[frame.function].local_types
         return [
             _wasm_value(index, self._names.local(frame.function, index), type_, value)
@@ -192,7 +207,7 @@ class Inspector:
 
     def wasm_operands(self) -> list[WasmValue]:
         """The operand stack of the selected frame, outermost first."""
-        return [_wasm_value(index, "", None, value) for index, value in enumerate(self.frame().operands)]
+        return [_wasm_value(index, "", None, value) for index, value in enumerate(self.frame().code.operands)]
 
     def wasm_globals(self) -> list[WasmValue]:
         """The WebAssembly globals."""

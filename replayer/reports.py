@@ -6,10 +6,12 @@ May import base, wasm, debuginfo, expr, store and this package.
 from __future__ import annotations
 
 from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.stack import LiveFrame
 from ttd.errors import ExpressionError
 from ttd.expr import StateContext, format_bytes
 from ttd.replayer.breakpoints import Armed, Table
 from ttd.replayer.host import import_name
+from ttd.replayer.inspect import Inspector
 from ttd.replayer.motions import Hunt, Landing, Trigger
 from ttd.replayer.session import Session
 from ttd.replayer.views import BreakpointKind, StopKind, StopReport, WatchChange, Where
@@ -22,10 +24,11 @@ INTERRUPTED_MESSAGE = "Interrupted."
 class Reporter:
     """Makes stop reports. The machine stands at the landing that a report is made of."""
 
-    def __init__(self, session: Session, debug: DebugInfo, table: Table) -> None:
+    def __init__(self, session: Session, debug: DebugInfo, table: Table, inspector: Inspector) -> None:
         self._session = session
         self._debug = debug
         self._table = table
+        self._inspector = inspector
 
     # --- places --------------------------------------------------------------------------------------
 
@@ -40,22 +43,27 @@ class Reporter:
 
     def where(self, level: int = 0) -> Where:
         """The place of a frame that there is, or of no frame where the run has returned."""
-        state = self._session.state
-        frame = state.frames[-1 - level] if level < len(state.frames) else None
-        location = self._debug.location(frame.pc) if frame is not None else None
+        state, stack = self._session.state, self._inspector.stack
+        frame = stack[level] if stack.has(level) else None
+        code = frame.code if frame is not None else None
         return Where(
             position=state.position,
             percent=self.percent(state.position),
             event=state.next_event,
-            function=self._debug.function_name(frame.function) if frame is not None else None,
-            function_index=frame.function if frame is not None else None,
-            location=location,
-            pc=frame.pc if frame is not None else None,
+            function=frame.name if frame is not None else None,
+            function_index=code.function if code is not None else None,
+            location=frame.location if frame is not None else None,
+            pc=code.pc if code is not None else None,
             level=level,
-            mid_line=frame is not None
-            and location is not None
-            and frame.pc not in self._debug.line_starts(frame.function),
+            mid_line=frame is not None and self._is_mid_line(frame),
         )
+
+    def _is_mid_line(self, frame: LiveFrame) -> bool:
+        """Whether a frame stands elsewhere than at the start of a line, or at an inlined call."""
+        code = frame.code
+        if frame.location is None or frame.depth:
+            return False
+        return code.pc not in self._debug.line_starts(code.function)
 
     # --- reports -------------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ttd.debuginfo import DebugInfo
+from ttd.debuginfo import DebugInfo, Variable
 from ttd.debuginfo.locations import InMemory
+from ttd.debuginfo.stack import SourceStack
 from ttd.errors import ExpressionError
 from ttd.expr import StateContext, TypedValue, format_value
 from ttd.state import Frame, State
@@ -36,7 +37,7 @@ class StackSlot:
 
 @dataclass(frozen=True, slots=True)
 class StackFrame:
-    """The part of the stack that belongs to one call; level 0 = innermost.
+    """The part of the stack that belongs to one call; `level` is that of the frame in `bt`.
 
     `low` and `high` are equal where it takes nothing; None where they are not known.
     """
@@ -63,11 +64,12 @@ def stack_frames(state: State, debug: DebugInfo, layout: MemoryLayout) -> list[S
     value = state.globals[pointer]
     bounds = _Bounds(debug.module, pointer, value if isinstance(value, int) else None)
     frames = []
-    for level, frame in enumerate(reversed(state.frames)):
-        low, high = bounds.next(frame, is_innermost=level == 0)
-        slots = tuple(_slots(state, debug, frame, low, high))
-        name, location = debug.function_name(frame.function), debug.location(frame.pc)
-        frames.append(StackFrame(level, name, location, low, high, slots))
+    for level, live in enumerate(SourceStack(state.frames, debug)):
+        if live.is_inlined:
+            continue  # what it keeps there is part of its caller's frame
+        low, high = bounds.next(live.code, is_innermost=live.number == 0)
+        slots = tuple(_slots(state, debug, live.code, low, high))
+        frames.append(StackFrame(level, live.name, live.location, low, high, slots))
     return frames
 
 
@@ -132,9 +134,14 @@ def _slots(
 
 
 def _variables(state: State, debug: DebugInfo, frame: Frame) -> Iterator[StackSlot]:
-    """The visible variables of a frame that lie in memory."""
-    context = StateContext(replace(state, frames=[frame]), debug)
-    for variable in debug.variables(frame.function, frame.pc):
+    """The visible variables of a frame that lie in memory, those of functions inlined into it too."""
+    alone = replace(state, frames=[frame])
+    for level, scope in enumerate(debug.scopes(frame.pc)):
+        yield from _variables_of(scope.visible(frame.pc), StateContext(alone, debug, level))
+
+
+def _variables_of(variables: list[Variable], context: StateContext) -> Iterator[StackSlot]:
+    for variable in variables:
         place = variable.locate(context)
         if variable.is_global or not isinstance(place, InMemory) or place.memory:
             continue

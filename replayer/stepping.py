@@ -22,7 +22,7 @@ May import base, engine, debuginfo and this package.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
 from ttd.replayer.lines import Lines
@@ -65,6 +65,25 @@ class Stepper:
         """`count` rests back."""
         here = self._session.position
         return hunt.backward((), self._timeline.back(count), here)
+
+    def nexti(self, hunt: Hunt) -> Landing:
+        """One rest on; over what is called there."""
+        return self._over_calls(hunt, lambda: self.stepi(hunt, 1), self.finish)
+
+    def reverse_nexti(self, hunt: Hunt) -> Landing:
+        """One rest back; over what was called there."""
+        return self._over_calls(hunt, lambda: self.reverse_stepi(hunt, 1), self.reverse_finish)
+
+    def _over_calls(
+        self, hunt: Hunt, one: Callable[[], Landing], leave: Callable[[Hunt, Position], Landing]
+    ) -> Landing:
+        frame, landing = self._innermost(), one()
+        while frame is not None and not landing.triggers and not landing.at_end:
+            top = self._innermost()
+            if top is None or top.entry == frame.entry or not self._is_alive(frame.entry):
+                break
+            landing = leave(hunt, top.entry)
+        return landing
 
     # --- forward -------------------------------------------------------------------------------------
 

@@ -165,6 +165,11 @@ class FrameView:
     """Empty for functions without debug information."""
     entry: Position
     selected: bool = False
+    is_inlined: bool = False
+    """Whether the function was put into that of the next frame. Both then have one WebAssembly frame, and so
+    function index, pc and entry in common."""
+    scope: int = 0
+    """What tells frames apart that have these in common; 0 without debug information."""
 
     def describe(self) -> str:
         """gdb's line for the frame, without its number: ``push (q=0x1234, n=5) at queue.c:41``."""

@@ -12,8 +12,6 @@ from ttd.errors import UsageError
 
 if TYPE_CHECKING:
     from ttd.cli.repl.session import Session
-    from ttd.replayer.debugger import Debugger
-    from ttd.replayer.views import StopReport
 
 
 def step(session: Session, call: Call) -> None:
@@ -43,7 +41,7 @@ def stepi(session: Session, call: Call) -> None:
 
 def nexti(session: Session, call: Call) -> None:
     """Go one instruction forward, over calls."""
-    _nexti(session, call.count(), reverse=False)
+    session.stopped(session.debugger.nexti(call.count()), with_instruction=True)
 
 
 def finish(session: Session, call: Call) -> None:
@@ -95,7 +93,7 @@ def reverse_stepi(session: Session, call: Call) -> None:
 
 def reverse_nexti(session: Session, call: Call) -> None:
     """Go one instruction back, over calls."""
-    _nexti(session, call.count(), reverse=True)
+    session.stopped(session.debugger.nexti(call.count(), reverse=True), with_instruction=True)
 
 
 def reverse_finish(session: Session, call: Call) -> None:
@@ -144,30 +142,6 @@ def run(session: Session, call: Call) -> None:
     raise UsageError(
         "a recording can't be run again; 'goto begin' goes to its start, 'continue' goes on from here"
     )
-
-
-def _nexti(session: Session, count: int, reverse: bool) -> None:
-    """Steps by instruction; whatever is entered is left again, unless something stops inside."""
-    debugger = session.debugger
-    for _ in range(count):
-        report = _one_nexti(debugger, reverse)
-        if not _arrived(report):
-            break
-    session.stopped(report, with_instruction=True)
-
-
-def _one_nexti(debugger: Debugger, reverse: bool) -> StopReport:
-    depth = debugger.frame_count
-    report = debugger.stepi(reverse=reverse)
-    while _arrived(report) and 0 < depth < debugger.frame_count:
-        report = debugger.finish(reverse=reverse)
-    return report
-
-
-def _arrived(report: StopReport) -> bool:
-    from ttd.replayer.views import StopKind
-
-    return report.reason in (StopKind.MOVED, StopKind.FINISHED)
 
 
 def _location(call: Call) -> str:

@@ -28,7 +28,7 @@ def show_stop(session: Session, report: StopReport, with_instruction: bool = Fal
     """Print why and where a motion stopped: reason, frame if it is another one, source line, displays."""
     message = _paragraphs(report.message)
     frames = session.debugger.frames(limit=1)
-    identity = (frames[0].function_index, frames[0].entry) if frames else None
+    identity = (frames[0].function_index, frames[0].entry, frames[0].scope) if frames else None
     with_frame = bool(message) or identity != session.shown_frame or report.where.location is None
     if frames and with_frame:
         frame = frame_text(session, frames[0], report.where.mid_line)

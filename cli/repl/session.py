@@ -57,8 +57,8 @@ class Session:
     """Whether the user asked to leave."""
     nesting: int = 0
     """How many `source` commands are under way."""
-    shown_frame: tuple[int, Position] | None = None
-    """Function and entry of the frame that was printed last: only a new one is printed again."""
+    shown_frame: tuple[int, Position, int] | None = None
+    """Function, entry and scope of the frame that was printed last: only a new one is printed again."""
     examined: Examined | None = None
     """What `x` showed last."""
     console: Console = field(init=False)

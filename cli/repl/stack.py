@@ -25,6 +25,7 @@ PAGE = 100
 def backtrace(session: Session, call: Call) -> None:
     """Print the call stack, innermost frame first.
 
+    A function inlined into its caller is a frame of its own, as if it were called.
     With COUNT only so many frames, with -COUNT only the outermost ones; with 'full'
     their locals too. Without COUNT at most the innermost 100.
     """
@@ -81,6 +82,9 @@ def info_frame(session: Session, _arguments: str) -> None:
     show_frame(session, selected)
     console = session.console
     console.write(f"  function {selected.function_index}, next instruction at byte offset {selected.pc:#x}")
+    if selected.is_inlined:
+        console.write(f"  inlined into frame #{selected.level + 1}")
+        return
     console.write(f"  entered at {selected.entry} ('goto {selected.entry}' goes there)")
     if selected.level + 1 < session.debugger.frame_count:
         console.write(f"  called by frame #{selected.level + 1}")

@@ -91,13 +91,6 @@ def test_list_goes_on_and_back() -> None:
     assert out.getvalue().splitlines()[-2:] == ["      3      int m = n + 1;", "      4      return m;"]
 
 
-def test_nexti_leaves_what_it_entered() -> None:
-    debugger = FakeDebugger(at=5)
-    session, _ = session_on(debugger)
-    session.execute("rni")
-    assert debugger.calls == ["reverse-stepi 1", *["reverse-finish 1"] * 5]
-
-
 def test_conditions_and_options_are_told_apart_from_places() -> None:
     assert asked("b queue.c:3 if n > 3") == ["break queue.c:3 False n > 3"]
     assert asked("b if n > 3") == ["break None False n > 3"]

@@ -64,7 +64,7 @@ def variables(debug: DebugInfo, file: str, pc: int) -> Iterator[tuple[str, Varia
     """The numbers among the variables at `pc`, with the function of the source that each belongs to."""
     for scope in debug.scopes(pc):
         if scope.location is not None and scope.location.path.endswith(file):
-            for variable in scope.visible(pc - debug.module.code_offset):
+            for variable in scope.visible(pc):
                 if isinstance(variable.type.strip(), BaseType):
                     yield scope.name, variable
 

@@ -119,7 +119,7 @@ def test_an_inlined_subroutine_has_all_its_variables(guest: Guests, flags: tuple
     found = {}
     for pc in debug.module.functions[index].code.rests:
         for scope, frame in zip(debug.scopes(pc), debug.source_frames(pc), strict=True):
-            visible = scope.visible(pc - debug.module.code_offset)
+            visible = scope.visible(pc)
             found[frame.name] = [variable.name for variable in visible], frame.is_inlined
     assert found["square"] == (["n", "result"], True)
     assert found["norm"][0][0] == "p" and sorted(found["norm"][0][1:]) == ["first", "second"]

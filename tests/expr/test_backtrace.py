@@ -32,15 +32,15 @@ def test_the_middle_of_a_deep_backtrace_is_left_out(guest: Guests) -> None:
     assert [line.split()[0] for line in lines] == ["#0", "#1", "#2", "...", f"#{depth - 2}", f"#{depth - 1}"]
     assert lines[3] == f"... {depth - 5} more frames ..."
     assert lines[0] == f"#0  factorial (n=1) at calls.c:{stopped.line}"
-    assert [frame.number for frame in backtrace(stopped.state, stopped.debug, 2)] == [0, 1]
+    assert [frame.level for frame in backtrace(stopped.state, stopped.debug, 2)] == [0, 1]
     stopped.engine.close()
 
 
 def test_structures_and_strings_as_arguments_are_short(guest: Guests) -> None:
     stopped = Stopped(guest, "structs", "push")
     first = backtrace(stopped.state, stopped.debug)[0]
-    arguments = dict(first.arguments)
-    assert first.name == "push"
+    arguments = {parameter.name: value for parameter, value in first.arguments}
+    assert first.frame.name == "push"
     assert arguments["colour"] == "RED"
     assert arguments["weight"] == "2.5"
     assert arguments["name"].endswith(' "alpha"')

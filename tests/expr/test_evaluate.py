@@ -155,7 +155,7 @@ def test_without_debug_information_the_machine_is_all_there_is(inner: Stopped) -
 
 
 def test_without_frames_globals_remain(inner: Stopped) -> None:
-    context = StateContext(inner.state, inner.debug, frame_number=99)
+    context = StateContext(inner.state, inner.debug, level=99)
     assert context.frame is None
     assert evaluate("global", context).as_int() == 42
     with pytest.raises(ExpressionError):

@@ -5,6 +5,7 @@ Every test here runs with both engines: recorded and replayed by the interpreter
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,21 +49,23 @@ def replayed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def recorded(engine: str, guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`."""
+    """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`;
+    ``"inlines -O2"`` of a guest that is compiled with these flags."""
     folder = tmp_path_factory.mktemp("recorded")
     known: dict[str, Path] = {}
 
     def make(name: str) -> Path:
         if name not in known:
-            path = folder / f"{name.replace(':', '-')}.trace"
+            path = folder / f"{re.sub('[: ]', '-', name)}.trace"
             if name.startswith("wat:"):
                 record_module(name.removeprefix("wat:"), path, engine)
             elif name == "library":
                 reactor = guest(name, "-O0", "-mexec-model=reactor")
                 record(RecordOptions(reactor, output=path, invoke=("scale", "5"), engine=engine))
             else:
-                wasi = WasiOptions(argv=(name,), stdin=StdinKind.NULL)
-                record(RecordOptions(guest(name), output=path, wasi=wasi, engine=engine))
+                program, *flags = name.split()
+                wasi = WasiOptions(argv=(program,), stdin=StdinKind.NULL)
+                record(RecordOptions(guest(program, *flags), output=path, wasi=wasi, engine=engine))
             known[name] = path
         return known[name]
 

@@ -334,6 +334,10 @@ class DebugInfo:
             known = self._scopes_at[pc] = (*reversed(inlined), *((scope,) if scope is not None else ()))
         return known
 
+    def inlining_depth(self, pc: int) -> int:
+        """How many functions are inlined inside each other at `pc`."""
+        return max(len(self.scopes(pc)) - 1, 0)
+
     # --- variables ---
 
     def parameters(self, function: int) -> list[Variable]:
@@ -342,9 +346,12 @@ class DebugInfo:
         return scope.parameters if scope is not None else []
 
     def variables(self, function: int, pc: int) -> list[Variable]:
-        """Parameters and variables visible at `pc`, outermost scope first: of namesakes the last wins."""
+        """Parameters and variables of a function that are visible at `pc`, outermost scope first.
+
+        Of namesakes the last wins. Those of functions inlined into it are not among them: see `scopes`.
+        """
         scope = self._scope(function)
-        return scope.visible(pc - self.module.code_offset) if scope is not None else []
+        return scope.visible(pc) if scope is not None else []
 
     def globals_(self) -> list[Variable]:
         """All global and file-static variables, of every compile unit. Reads them all."""

@@ -124,6 +124,10 @@ class VariableReader:
             is_artificial="DW_AT_artificial" in entry.die.attributes,
         )
 
+    def address_of(self, pc: int) -> int:
+        """The DWARF address of a byte offset in the module file."""
+        return pc - self._code_offset
+
     def _start_of(self, entry: Entry, unit: Unit) -> int:
         """The first pc of the scope that an entry lies in."""
         ranges = unit.ranges_of(entry.parent.die) if entry.parent is not None else []
@@ -368,10 +372,10 @@ class FunctionScope:
                 found.append(self._inlined[offset])
         return found
 
-    def visible(self, address: int) -> list[Variable]:
-        """Its variables that are visible at a DWARF address, outermost scope first."""
+    def visible(self, pc: int) -> list[Variable]:
+        """Its parameters and variables that are visible at `pc`, outermost scope first."""
         blocks = [self.entry]
-        for entry in self._nesting.at(address):
+        for entry in self._nesting.at(self._reader.address_of(pc)):
             if entry.parent is blocks[-1] and entry.tag in BLOCKS:
                 blocks.append(entry)
         return [

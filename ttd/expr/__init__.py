@@ -2,7 +2,7 @@
 
 ::
 
-    context = StateContext(state, debug, frame_number=0)
+    context = StateContext(state, debug, level=0)
     value = evaluate(parse("a->b[2].c"), context)
     print(format_value(value))
 

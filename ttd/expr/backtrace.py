@@ -6,12 +6,13 @@ May import base, `ttd.debuginfo` and this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count, takewhile
 
-from ttd.debuginfo import DebugInfo
+from ttd.debuginfo import DebugInfo, Variable
+from ttd.debuginfo.stack import LiveFrame, SourceStack
 from ttd.expr.format import Limits, format_value
 from ttd.expr.values import StateContext, TypedValue
 from ttd.state import State
-from ttd.types import Location
 
 ARGUMENT_LIMITS = Limits(elements=40, depth=2)
 """Arguments are kept short."""
@@ -19,39 +20,35 @@ ARGUMENT_LIMITS = Limits(elements=40, depth=2)
 
 @dataclass(frozen=True, slots=True)
 class FrameDescription:
-    """One frame of a backtrace. `number` 0 is the innermost."""
+    """One frame of a backtrace."""
 
-    number: int
-    function: int
-    name: str
-    pc: int
-    arguments: tuple[tuple[str, str], ...]
-    """(name, formatted value) of each parameter; empty without debug information."""
-    location: Location | None
+    level: int
+    """0 = innermost. A function inlined into another is a frame of its own."""
+    frame: LiveFrame
+    arguments: tuple[tuple[Variable, str], ...]
+    """Each parameter with its formatted value; empty without debug information."""
     place: str
     """Where it stands, for people: ``queue.c:41``, or ``0x1f3`` (a byte offset) where no line is known."""
 
     def __str__(self) -> str:
         """``push (q=0x1234, n=5) at queue.c:41``"""
-        arguments = ", ".join(f"{name}={value}" for name, value in self.arguments)
-        return f"{self.name} ({arguments}) at {self.place}"
+        arguments = ", ".join(f"{parameter.name}={value}" for parameter, value in self.arguments)
+        return f"{self.frame.name} ({arguments}) at {self.place}"
 
 
-def describe_frame(state: State, debug: DebugInfo, number: int) -> FrameDescription:
-    """Frame `number` of a stopped program; `number` must be that of a frame."""
-    frame = state.frames[-1 - number]
-    location = debug.location(frame.pc)
-    if location is not None:
-        place = f"{debug.display_path(location.path)}:{location.line}"
+def describe_frame(state: State, debug: DebugInfo, stack: SourceStack, level: int) -> FrameDescription:
+    """Frame `level` of the stack of a stopped program, which must have it."""
+    frame = stack[level]
+    if frame.location is not None:
+        place = f"{debug.display_path(frame.location.path)}:{frame.location.line}"
     else:
-        place = f"{frame.pc:#x}"
-    context = StateContext(state, debug, number)
+        place = f"{frame.code.pc:#x}"
+    context = StateContext(state, debug, level, stack=stack)
     arguments = tuple(
-        (parameter.name, _argument(TypedValue.of_variable(parameter, context)))
-        for parameter in debug.parameters(frame.function)
+        (parameter, _argument(TypedValue.of_variable(parameter, context)))
+        for parameter in (frame.scope.parameters if frame.scope is not None else ())
     )
-    name = debug.function_name(frame.function)
-    return FrameDescription(number, frame.function, name, frame.pc, arguments, location, place)
+    return FrameDescription(level, frame, arguments, place)
 
 
 def _argument(value: TypedValue) -> str:
@@ -65,8 +62,9 @@ def _argument(value: TypedValue) -> str:
 
 def backtrace(state: State, debug: DebugInfo, limit: int | None = None) -> list[FrameDescription]:
     """The frames of a stopped program, innermost first, at most `limit` of them."""
-    count = len(state.frames) if limit is None else min(limit, len(state.frames))
-    return [describe_frame(state, debug, number) for number in range(count)]
+    stack = SourceStack(state.frames, debug)
+    levels = takewhile(stack.has, count() if limit is None else range(limit))
+    return [describe_frame(state, debug, stack, level) for level in levels]
 
 
 def format_backtrace(state: State, debug: DebugInfo, limit: int = 50) -> str:
@@ -74,14 +72,15 @@ def format_backtrace(state: State, debug: DebugInfo, limit: int = 50) -> str:
 
     Of more than `limit` frames the outermost half and the innermost half are shown. Empty without frames.
     """
-    count = len(state.frames)
-    inner = range(count) if count <= limit else range(limit - limit // 2)
-    outer = range(0) if count <= limit else range(count - limit // 2, count)
-    lines = [_line(describe_frame(state, debug, number)) for number in inner]
+    stack = SourceStack(state.frames, debug)
+    depth = len(stack)
+    inner = range(depth) if depth <= limit else range(limit - limit // 2)
+    outer = range(0) if depth <= limit else range(depth - limit // 2, depth)
+    lines = [_line(describe_frame(state, debug, stack, level)) for level in inner]
     if outer:
-        lines.append(f"... {count - limit} more frames ...")
-    return "\n".join(lines + [_line(describe_frame(state, debug, number)) for number in outer])
+        lines.append(f"... {depth - limit} more frames ...")
+    return "\n".join(lines + [_line(describe_frame(state, debug, stack, level)) for level in outer])
 
 
 def _line(frame: FrameDescription) -> str:
-    return f"#{frame.number:<2} {frame}"
+    return f"#{frame.level:<2} {frame}"

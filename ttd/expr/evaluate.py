@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ttd.debuginfo.scopes import Variable
+from ttd.debuginfo.scopes import FunctionScope, Variable
 from ttd.debuginfo.types import (
     AggregateType,
     ArrayType,
@@ -79,8 +79,8 @@ class OfClass(NamedTuple):
 Meaning: TypeAlias = "Variable | Callee | OfThis | OfClass | tuple[int, Type]"
 """What a name stands for: variable, function, member of ``*this`` or of a class, constant with its type."""
 
-Meanings: TypeAlias = "dict[tuple[str, int | None], Meaning | None]"
-"""By name and pc."""
+Meanings: TypeAlias = "dict[tuple[str, int | None, FunctionScope | None], Meaning | None]"
+"""By name, pc and function: several may be at work at one pc, inlined into each other."""
 
 MOST_MEANINGS = 4096
 """How many of them are remembered for an expression."""
@@ -123,8 +123,8 @@ class Evaluator:
         return self._context.frame.pc if self._context.frame is not None else None
 
     def _visible(self) -> list[Variable]:
-        frame = self._context.frame
-        return self._debug.variables(frame.function, frame.pc) if frame is not None else []
+        frame, scope = self._context.frame, self._context.scope
+        return scope.visible(frame.pc) if frame is not None and scope is not None else []
 
     def find_variable(self, name: str) -> Variable | None:
         """The variable that `name` means here: innermost scope first, then globals."""
@@ -157,7 +157,7 @@ class Evaluator:
 
     def meaning(self, name: str) -> Meaning | None:
         """What `name` means at this place in the program, whatever the values there."""
-        key = name, self._pc
+        key = name, self._pc, self._context.scope
         if key not in self._meanings:
             if len(self._meanings) >= MOST_MEANINGS:
                 self._meanings.clear()
@@ -167,13 +167,18 @@ class Evaluator:
 
     def _outside(self, name: str) -> Meaning | None:
         """What `name` means in the namespaces and classes around the function, from the inside out."""
-        frame = self._context.frame
-        scope = self._debug.function_name(frame.function).partition("(")[0] if frame is not None else ""
+        scope = self._function_name().partition("(")[0]
         while not name.startswith("::") and (scope := scope.partition("<")[0].rpartition("::")[0]):
             found = self._find_meaning(f"{scope}::{name}")
             if found is not None:
                 return found
         return self._find_meaning(name.removeprefix("::"))
+
+    def _function_name(self) -> str:
+        frame, scope = self._context.frame, self._context.scope
+        if scope is not None and scope.name:
+            return scope.name
+        return self._debug.function_name(frame.function) if frame is not None else ""
 
     def _find_meaning(self, name: str) -> Meaning | None:
         """What `name` means outside of functions and classes."""

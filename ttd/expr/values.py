@@ -11,7 +11,8 @@ from typing import Protocol
 
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.locations import Immediate, InMemory, Unavailable
-from ttd.debuginfo.scopes import Variable
+from ttd.debuginfo.scopes import FunctionScope, Variable
+from ttd.debuginfo.stack import SourceStack
 from ttd.debuginfo.types import (
     AggregateType,
     ArrayType,
@@ -39,7 +40,12 @@ class Context(Protocol):
 
     @property
     def frame(self) -> Frame | None:
-        """The selected frame; None where the program has none."""
+        """The WebAssembly frame with the selected frame's code; None where the program has none."""
+        ...
+
+    @property
+    def scope(self) -> FunctionScope | None:
+        """The function of the selected frame, maybe an inlined one; None where nothing is known about it."""
         ...
 
     @property
@@ -69,22 +75,26 @@ class Context(Protocol):
 class StateContext:
     """A `Context` on a live `State`. Valid until the engine runs again.
 
-    `frame_number` 0 is the innermost frame; a number that there is not leaves the context without frame.
-    `specials` adds to, and overrides, ``$tick $step $event``; `history` is what ``$1`` is looked up in.
+    `level` 0 is the innermost frame of the source, unless a `stack` says otherwise; one that there is not
+    leaves the context without frame. `specials` adds to, and overrides, ``$tick $step $event``; `history` is
+    what ``$1`` is looked up in.
     """
 
     def __init__(
         self,
         state: State,
         debug: DebugInfo,
-        frame_number: int = 0,
+        level: int = 0,
         specials: dict[str, int] | None = None,
         history: ValueHistory | None = None,
+        stack: SourceStack | None = None,
     ) -> None:
         self._state = state
         self._debug = debug
-        frames = state.frames
-        self._frame = frames[-1 - frame_number] if 0 <= frame_number < len(frames) else None
+        stack = SourceStack(state.frames, debug) if stack is None else stack
+        selected = stack[level] if stack.has(level) else None
+        self._frame = selected.code if selected is not None else None
+        self._scope = selected.scope if selected is not None else None
         self._specials = {
             "tick": state.position.tick,
             "step": state.position.step,
@@ -100,6 +110,10 @@ class StateContext:
     @property
     def frame(self) -> Frame | None:
         return self._frame
+
+    @property
+    def scope(self) -> FunctionScope | None:
+        return self._scope
 
     @property
     def globals(self) -> Sequence[Value]:
@@ -357,12 +371,12 @@ def static_member(owner: AggregateType, member: Member, context: Context) -> Typ
 
 def _counted(type_: Type, context: Context) -> Type:
     """An array of variable length with the length that it has now."""
-    if not isinstance(type_, ArrayType) or context.frame is None:
+    if not isinstance(type_, ArrayType) or context.scope is None:
         return type_
     element = _counted(type_.element, context)
     if type_.count_entry is None:
         return type_ if element is type_.element else ArrayType(element, type_.count)
-    for variable in context.debug.all_variables(context.frame.function):
+    for variable in context.scope.all:
         if variable.entry == type_.count_entry:
             return ArrayType(element, _count(TypedValue.of_variable(variable, context)))
     return type_
