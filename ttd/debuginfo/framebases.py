@@ -1,4 +1,4 @@
-"""Which WebAssembly local holds the frame base of each function: quickly, for all functions of a module.
+"""Which WebAssembly locals hold the frame base of each function: quickly, for all functions of a module.
 
 The instrumenter asks for every function before a program starts, so this reads the entries of .debug_info as
 bytes and skips what it does not want, some thirty times as fast as by pyelftools. What it does not
@@ -48,7 +48,10 @@ class _Abbreviation(NamedTuple):
 
 
 def frame_bases(module: Module) -> Mapping[int, int]:
-    """The local that holds the frame base, by function index; of damaged information what can be read."""
+    """The mask of locals that hold the frame base, by function index, as far as the information can be read.
+
+    There may be several: what other units say about their dropped copies of a function is about it, too.
+    """
     info, abbreviations = module.custom(".debug_info"), module.custom(".debug_abbrev")
     addresses = module.custom(".debug_addr")
     if info is None or abbreviations is None:
@@ -61,7 +64,7 @@ def frame_bases(module: Module) -> Mapping[int, int]:
     for address, local in reader.found:
         function = functions.function_at(address)
         if function is not None and local < len(function.local_types):
-            found[function.index] = local
+            found[function.index] = found.get(function.index, 0) | 1 << local
     return found
 
 
@@ -72,8 +75,7 @@ def always_live(module: Module) -> Callable[[int], int]:
     def mask(function: int) -> int:
         if not known:
             known.append(frame_bases(module))
-        local = known[0].get(function)
-        return 0 if local is None else 1 << local
+        return known[0].get(function, 0)
 
     return mask
 

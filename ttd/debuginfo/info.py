@@ -136,7 +136,7 @@ class DebugInfo:
     def _rows_of_file(self, path: str) -> Iterator[Row]:
         for table in self._tables_by_path.get(path, ()):
             for row in table.rows:
-                if row.path == path and row.line and row.is_stmt:
+                if row.path == path and row.line and row.is_stmt and self._line_table(row.start) is table:
                     yield row
 
     def line_starts(self, function: int) -> frozenset[int]:
@@ -290,7 +290,9 @@ class DebugInfo:
         for unit in self._all_units:
             for index in unit.index.functions:
                 scope = self._scope(index)
-                name = scope.name if scope is not None else ""
+                if scope is None or scope.unit is not unit:
+                    continue
+                name = scope.name
                 for key in {name, name.rpartition("::")[2]} - {""}:
                     result.setdefault(key, []).append(index)
         return result

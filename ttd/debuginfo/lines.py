@@ -6,8 +6,8 @@ May import base, `ttd.wasm` and pyelftools.
 from __future__ import annotations
 
 import posixpath
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,6 +54,11 @@ class FunctionMap:
             return None
         index = bisect_right(self._ends, address + self.code_offset)
         return self._functions[index] if index < len(self._functions) else None
+
+    def ends_at(self, address: int) -> bool:
+        """Whether a function ends at `address`."""
+        index = bisect_left(self._ends, address + self.code_offset)
+        return index < len(self._ends) and self._ends[index] == address + self.code_offset
 
     def first_instruction(self, address: int) -> int:
         """The pc of a DWARF address, or that of the function's first instruction if it is before that."""
@@ -131,13 +136,19 @@ class LineTable:
         return self.rows[first : bisect_right(self._row_starts, end - 1)]
 
     def _read_rows(self) -> Iterator[Row]:
+        for sequence in self.sequences(self._is_live):
+            yield from self._rows_of(sequence)
+
+    def sequences(self, is_live: Callable[[int], bool]) -> Iterator[list[LineRow]]:
+        """The table as it is written: the sequences whose first address `is_live`.
+
+        Raises IndexError or ValueError where it is damaged, after the sequences before that.
+        """
         program = self._program
         program.stream.seek(0)
         code = program.stream.read()
-        for sequence in sequences(
-            code, program.program_start_offset, program.program_end_offset, self._encoding, self._is_live
-        ):
-            yield from self._rows_of(sequence)
+        start, end = program.program_start_offset, program.program_end_offset
+        return sequences(code, start, end, self._encoding, is_live)
 
     def _is_live(self, address: int) -> bool:
         """A function that the linker dropped left its sequence here, at an address that belongs to nobody."""

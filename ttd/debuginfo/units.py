@@ -236,9 +236,21 @@ class Units:
 
     @cached_property
     def _by_address(self) -> tuple[list[int], list[tuple[int, int, Unit]]]:
-        spans = [(low, high, unit) for unit in self.all for low, high in unit.ranges]
-        spans.sort(key=lambda span: (span[0], span[1]))
-        return [span[0] for span in spans], spans
+        """The start of every run of code in order, and each with its end and its unit.
+
+        Of an inline function that several units compile the linker takes one copy, and lets what all of them
+        say refer to it. Their lengths tell which is meant; where they are equal the linker took the first.
+        """
+        spans: dict[int, tuple[int, int, Unit]] = {}
+        for unit in self.all:
+            for low, high in unit.ranges:
+                if low not in spans or (self._is_copy(spans[low][1]) and not self._is_copy(high)):
+                    spans[low] = low, high, unit
+        starts = sorted(spans)
+        return starts, [spans[low] for low in starts]
+
+    def _is_copy(self, end: int) -> bool:
+        return not self.functions.ends_at(end)
 
     @cached_property
     def _without_ranges(self) -> list[Unit]:

@@ -1,0 +1,6 @@
+/* Its copy of shared() is longer, and dropped by the linker; its debug information stays, and claims the other. */
+#include "copies.h"
+
+int other(int value) {
+    return shared(value); /* @other */
+}
