@@ -93,7 +93,7 @@ def test_pieces_are_put_together() -> None:
         ([("const1s", (-7,)), ("lit2", ()), ("div", ())], 0xFFFFFFFD),
         ([("lit7", ()), ("lit4", ()), ("mod", ())], 3),
         ([("const1s", (-8,)), ("lit1", ()), ("shra", ())], 0xFFFFFFFC),
-        ([("const1s", (-8,)), ("lit28", ()), ("shr", ())], 0xF),
+        ([("const4u", (0xFFFFFFF8,)), ("lit28", ()), ("shr", ())], 0xF),
         ([("lit1", ()), ("lit2", ()), ("lit3", ()), ("rot", ())], 2),
         ([("lit1", ()), ("lit2", ()), ("swap", ())], 1),
         ([("lit1", ()), ("lit2", ()), ("over", ())], 1),
@@ -108,6 +108,56 @@ def test_pieces_are_put_together() -> None:
 )
 def test_operations(operations: list[Operation], address: int) -> None:
     assert at(*operations) == InMemory(address)
+
+
+def value(*operations: Operation) -> int:
+    place = at(*operations, ("stack_value", ()))
+    assert isinstance(place, Immediate)
+    return int.from_bytes(place.data[:8], "little")
+
+
+def test_values_have_64_bits() -> None:
+    half = 0x4004000000000000
+    assert value(("constu", (half,))) == half
+    assert at(("constu", (half,)), ("stack_value", ()), ("piece", (8,))) == Immediate(
+        half.to_bytes(8, "little")
+    )
+    # LLVM's way to extend the sign of 32 bits, before DWARF 5.
+    extend = "dup", "lit31", "shr", "lit0", "not", "mul", "lit16", "lit16", "plus", "shl", "or"
+    steps: list[Operation] = [(name, ()) for name in extend]
+    assert value(("const4u", (0xFFFFFFFE,)), *steps) == (1 << 64) - 2
+
+
+def test_a_piece_is_never_filled_up() -> None:
+    assert at(("lit1", ()), ("stack_value", ()), ("piece", (9,))) == Unavailable("partly optimized out")
+
+
+@pytest.mark.parametrize(
+    ("number", "bits", "signed", "converted"),
+    [
+        (0xFF, 8, 1, (1 << 64) - 1),
+        (0xFF, 8, 0, 0xFF),
+        (0x1FF, 8, 0, 0xFF),
+        (2, 1, 0, 0),
+        (0x80000000, 32, 1, 0xFFFFFFFF80000000),
+    ],
+)
+def test_numbers_are_converted(number: int, bits: int, signed: int, converted: int) -> None:
+    assert value(("constu", (number,)), ("convert", (bits, signed))) == converted
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [("const4u", (0xFFFFFFFF,)), ("lit1", ()), ("shra", ())],
+        [("const4u", (0x80000000,)), ("lit2", ()), ("div", ())],
+        [("const4u", (0xFFFFFFFF,)), ("const1s", (-1,)), ("eq", ())],
+        [("const1s", (-8,)), ("lit28", ()), ("shr", ())],
+        [("const1s", (-8,)), ("lit3", ()), ("mod", ())],
+    ],
+)
+def test_what_depends_on_the_width_of_a_number_is_unavailable(operations: list[Operation]) -> None:
+    assert at(*operations, ("stack_value", ())) == Unavailable("optimized out")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +180,18 @@ def test_what_makes_no_sense_is_unavailable(operations: list[Operation]) -> None
 
 
 NAMES = sorted(
-    {*_BINARY, *_SIMPLE, *_WITH_NUMBER, "skip", "bra", "WASM_location", "implicit_value", "lit3", "x"}
+    {
+        *_BINARY,
+        *_SIMPLE,
+        *_WITH_NUMBER,
+        "skip",
+        "bra",
+        "WASM_location",
+        "implicit_value",
+        "convert",
+        "lit3",
+        "x",
+    }
 )
 NUMBERS = st.integers(-(1 << 64), 1 << 64) | st.integers(-4, 40)
 

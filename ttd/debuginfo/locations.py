@@ -7,6 +7,11 @@ with a stack frame as the local that holds the frame's address; variables are th
 memory. A variable that lives in a local is DW_OP_WASM_location with DW_OP_stack_value behind it; without, the
 local holds the variable's address.
 
+**Width.** DWARF computes with numbers of the size of an address (2.5.1.1). LLVM writes for 64 bits on wasm32,
+too: all bits of a double are one constant, and the copies of a sign are shifted up by 32. So numbers have 64
+bits here, of which an address takes the lower half. The upper half of what was a 32-bit number in the program
+is then anything: where it would change the result of an operation, the variable is not available.
+
 May import base and pyelftools.
 """
 
@@ -120,8 +125,14 @@ def locate(
         return Unavailable(str(error))
 
 
+_BITS = 64
+_ALL = (1 << _BITS) - 1
+_NARROW = range(-(1 << 31), 1 << 31)
+"""Signed numbers that are the same with 32 bits and with 64."""
+
+
 class _Evaluation:
-    """One evaluation: DWARF's stack machine. Numbers on its stack are unsigned, of the size of an address."""
+    """One evaluation: DWARF's stack machine. Numbers on its stack are unsigned, of 64 bits."""
 
     def __init__(self, machine: Machine, frame_base: LocationProgram | None, size: int) -> None:
         self.machine = machine
@@ -153,7 +164,7 @@ class _Evaluation:
             return Immediate(b"".join(self.pieces))
         if self.value is not None:
             return Immediate(self.value)
-        return InMemory(self.pop()) if self.stack else OPTIMIZED_OUT
+        return InMemory(self.address()) if self.stack else OPTIMIZED_OUT
 
     def pop(self) -> int:
         if not self.stack:
@@ -164,10 +175,18 @@ class _Evaluation:
         self.value = self.whole = None
         if len(self.stack) > 1000:
             raise _Damaged("location expression too deep")
-        self.stack.append(number & self.mask)
+        self.stack.append(number & _ALL)
+
+    def address(self) -> int:
+        """The number on top of the stack, as an address."""
+        return self.pop() & self.mask
 
     def signed(self, number: int) -> int:
-        return number - self.mask - 1 if number > self.mask >> 1 else number
+        """`number` with its sign. Raises _Damaged where it depends on how many bits it was meant to have."""
+        signed = number - _ALL - 1 if number >> _BITS - 1 else number
+        if signed not in _NARROW:
+            raise _Damaged("optimized out")
+        return signed
 
     def _perform(self, name: str, arguments: tuple[int | bytes, ...]) -> int | None:
         """Perform one operation; the number of the next one where it jumps."""
@@ -183,6 +202,8 @@ class _Evaluation:
                 return _number(arguments, 0)
         elif name == "WASM_location":
             self._wasm_location(_number(arguments, 0), _number(arguments, 1))
+        elif name == "convert":
+            self.convert(_number(arguments, 0), _number(arguments, 1))
         elif name == "implicit_value" and arguments and isinstance(arguments[0], bytes):
             self.value = arguments[0]
         elif name.startswith("lit") and name[3:].isdigit():
@@ -207,7 +228,7 @@ class _Evaluation:
 
     def stack_value(self) -> None:
         number = self.pop()
-        self.value = self.whole if self.whole is not None else number.to_bytes(self.size, "little")
+        self.value = self.whole if self.whole is not None else number.to_bytes(_BITS // 8, "little")
 
     def fbreg(self, offset: int) -> None:
         if self.frame_base is None or self.machine.frame is None:
@@ -223,7 +244,7 @@ class _Evaluation:
     def deref(self, length: int) -> None:
         if not 0 < length <= 8:
             raise _Damaged("location dereferences an odd size")
-        self.push(int.from_bytes(self.machine.read_memory(self.pop(), length), "little"))
+        self.push(int.from_bytes(self.machine.read_memory(self.address(), length), "little"))
 
     def pick(self, index: int) -> None:
         if not 0 <= index < len(self.stack):
@@ -234,10 +255,10 @@ class _Evaluation:
         """The next `length` bytes of the object are what was just described."""
         if not 0 <= length <= 1 << 20:
             raise _Damaged("oversized piece")
-        if self.value is not None:
-            data = self.value[:length].ljust(length, b"\0")
-        elif self.stack:
-            data = self.machine.read_memory(self.pop(), length)
+        if self.value is not None and len(self.value) >= length:
+            data = self.value[:length]
+        elif self.value is None and self.stack:
+            data = self.machine.read_memory(self.address(), length)
         else:
             raise _Damaged("partly optimized out")
         self.in_pieces = True
@@ -259,19 +280,33 @@ class _Evaluation:
         self.pop()
         self.whole = None
 
-    def convert(self, _type: int) -> None:
-        """Typed values: numbers are masked to the size of an address anyway."""
+    def convert(self, bits: int, signed: int) -> None:
+        """The number as one of so many bits, extended again with its sign (`signed`) or without."""
+        if not 0 < bits <= _BITS:
+            raise _Damaged("location converts to a type that is no integer")
+        number = self.pop() & (1 << bits) - 1
+        self.push(number - (1 << bits) if signed and number >> bits - 1 else number)
 
     def divide(self, left: int, right: int) -> int:
-        if right == 0:
+        dividend, divisor = self.signed(left), self.signed(right)
+        if divisor == 0:
             raise _Damaged("location divides by zero")
-        quotient = abs(self.signed(left)) // abs(self.signed(right))
-        return quotient if (self.signed(left) < 0) == (self.signed(right) < 0) else -quotient
+        quotient = abs(dividend) // abs(divisor)
+        return quotient if (dividend < 0) == (divisor < 0) else -quotient
 
     def modulo(self, left: int, right: int) -> int:
-        if right == 0:
-            raise _Damaged("location divides by zero")
-        return left % right
+        dividend, divisor = self.signed(left), self.signed(right)
+        if divisor <= 0 or dividend < 0:
+            raise _Damaged("optimized out")  # what it is of negative numbers, DWARF does not say
+        return dividend % divisor
+
+    def shift_right(self, number: int, count: int) -> int:
+        """Without sign. What 32 bits give must be the lower half of what 64 give."""
+        narrow = 0xFFFFFFFF
+        shifted = number >> _shift(count)
+        if (shifted ^ (number & narrow) >> _shift(count)) & narrow:
+            raise _Damaged("optimized out")
+        return shifted
 
 
 def _number(arguments: tuple[int | bytes, ...], index: int) -> int:
@@ -295,7 +330,7 @@ _BINARY: dict[str, Callable[[_Evaluation, int, int], int]] = {
     "or": lambda e, a, b: a | b,
     "xor": lambda e, a, b: a ^ b,
     "shl": lambda e, a, b: a << _shift(b),
-    "shr": lambda e, a, b: a >> _shift(b),
+    "shr": lambda e, a, b: e.shift_right(a, b),
     "shra": lambda e, a, b: e.signed(a) >> _shift(b),
     "eq": lambda e, a, b: int(e.signed(a) == e.signed(b)),
     "ne": lambda e, a, b: int(e.signed(a) != e.signed(b)),
@@ -332,5 +367,4 @@ _WITH_NUMBER: dict[str, Callable[[_Evaluation, int], None]] = {
     "deref_size": _Evaluation.deref,
     "pick": _Evaluation.pick,
     "piece": _Evaluation.piece,
-    "convert": _Evaluation.convert,
 }  # fmt: skip

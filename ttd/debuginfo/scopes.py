@@ -5,6 +5,7 @@ May import base, `ttd.wasm` and pyelftools.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,6 +29,7 @@ from ttd.types import Location
 from ttd.wasm.model import Module
 
 if TYPE_CHECKING:
+    from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarf_expr import DWARFExprOp
 
 _VARIABLES = ("DW_TAG_variable", "DW_TAG_formal_parameter")
@@ -249,7 +251,27 @@ def _operation(operation: DWARFExprOp, numbers: dict[int, int], unit: Unit) -> O
         return "addr", (unit.units.dwarf.get_addr(unit.cu, int(first)),)
     if name in ("skip", "bra"):  # bytes from behind the operation (3 long) become the number of an operation
         return name, (numbers[operation.offset + 3 + int(first)],)
+    if name == "convert" and first:
+        return name, _bits(unit.cu.get_DIE_from_refaddr(unit.cu.cu_offset + int(first)))
     return name, tuple(_argument(item) for item in operation.args)
+
+
+def _bits(base_type: DIE) -> tuple[int, int]:
+    """Of an integer type: how many bits it has, and (0 or 1) whether it is signed. (0, 0) of another.
+
+    LLVM makes types for its own integers, and says only in their names how many bits they have.
+    """
+    encoding, size = number_of(base_type, "DW_AT_encoding"), number_of(base_type, "DW_AT_byte_size")
+    made = re.fullmatch(r"DW_ATE_(?:un)?signed_(\d+)", text_of(base_type, "DW_AT_name"))
+    if encoding not in _INTEGERS or size is None:
+        return 0, 0
+    return (int(made[1]) if made is not None else 8 * size), int(encoding in _SIGNED)
+
+
+_SIGNED = frozenset((0x05, 0x06))
+"""DW_ATE_signed, DW_ATE_signed_char."""
+_INTEGERS = _SIGNED | {0x02, 0x07, 0x08, 0x10}
+"""And DW_ATE_boolean, DW_ATE_unsigned, DW_ATE_unsigned_char, DW_ATE_UTF."""
 
 
 def _argument(item: object) -> int | bytes:
