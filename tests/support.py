@@ -42,10 +42,15 @@ class Guests:
         self._cache = cache
 
     def __call__(self, name: str, *flags: str) -> Path:
-        """The .wasm file of guest `name`, compiled with `flags` (none: ``-O0``); one in Rust as kept."""
+        """The .wasm file of guest `name`, compiled with `flags` (none: ``-O0``); one in Rust as kept.
+
+        The name of what is kept ends in its flags.
+        """
         if self.files(name)[0].suffix == ".rs":
-            return self.files(name)[0].with_suffix(".wasm")
+            return self.files(name)[0].with_name(f"{name}{''.join(flags)}.wasm")
         flags = flags or DEFAULT_FLAGS
+        if "-O1" in flags:
+            flags += ("-Xclang", "-O1")  # by itself zig takes it for -O2
         target = self._cache / "guests" / f"{name}-{self._key(name, flags)}.wasm"
         if not target.exists():
             with _locked(self._cache / "guests.lock"):
