@@ -17,10 +17,9 @@ from dataclasses import dataclass, field, replace
 
 from ttd.debuginfo.info import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
-from ttd.errors import ExpressionError
 from ttd.events import HostCall
-from ttd.expr import Condition, Expression
-from ttd.replayer.breakpoints import Armed, Table, condition_error
+from ttd.replayer.breakpoints import Armed, Table
+from ttd.replayer.conditions import Conditions
 from ttd.replayer.hostcalls import called_import
 from ttd.replayer.session import Session
 from ttd.replayer.timeline import Plan, Search, Timeline
@@ -77,10 +76,8 @@ class Hunt:
         self._session = session
         self._timeline = timeline
         self._table = table
-        self._debug = debug
+        self._conditions = Conditions(session, debug)
         self._decided: dict[tuple[int, Position], bool] = {}
-        self._errors: dict[int, str] = {}
-        self._conditions: dict[Expression, Condition] = {}
 
     @property
     def _active(self) -> list[Armed]:
@@ -198,7 +195,11 @@ class Hunt:
                 return any(self._counts(armed, hit, scopes, deciding) for armed in concerned)
 
             probes = (*own, *(probe for probe in armed_by_probe if probe not in own))
-            return Search(probes, accept if asking else None)
+            if not asking:
+                return Search(probes)
+            sieve, is_complete = self._conditions.sieve(armed_by_probe, own)
+            is_scoped = any(armed.view.scope is not None for armed in self._active)
+            return Search(probes, accept, sieve, unordered=is_complete and not is_scoped)
 
         return plan
 
@@ -209,23 +210,7 @@ class Hunt:
         scope = armed.view.scope
         if scope is not None and scope in scopes.left and hit.position >= scopes.left[scope]:
             return False
-        return self._holds(armed) and (not deciding or self._decide(armed.number, hit.position))
-
-    def _holds(self, armed: Armed) -> bool:
-        """Whether the condition of `armed` holds in the state now. One that cannot be told does."""
-        if armed.condition is None:
-            return True
-        try:
-            return self._condition(armed.condition).holds(self._session.top)
-        except ExpressionError as error:
-            self._errors[armed.number] = condition_error(armed, error)
-            return True
-
-    def _condition(self, expression: Expression) -> Condition:
-        """The condition, with what is known about it from its last hit."""
-        if expression not in self._conditions:
-            self._conditions[expression] = Condition(expression, self._debug)
-        return self._conditions[expression]
+        return self._conditions.holds(armed) and (not deciding or self._decide(armed.number, hit.position))
 
     def _decide(self, number: int, position: Position) -> bool:
         """Whether the hit of a breakpoint at `position` is to stop; counts it the first time."""
@@ -275,7 +260,7 @@ class Hunt:
         """All breakpoints that stop at the present position."""
         position = self._session.position
         exits = {hit.probe for hit in hits if hit.position == position and isinstance(hit.probe, FrameProbe)}
-        self._errors.clear()
+        self._conditions.errors.clear()
         writes = self._writes()
         found = []
         for armed in self._active:
@@ -285,7 +270,7 @@ class Hunt:
                 found.append(Trigger(armed.number, scope="ended"))
             hit = writes.get(armed.number)
             if (hit is not None or self._is_here(armed)) and self._decide(armed.number, position):
-                found.append(Trigger(armed.number, hit, error=self._errors.get(armed.number, "")))
+                found.append(Trigger(armed.number, hit, error=self._conditions.errors.get(armed.number, "")))
         return found
 
     def _is_here(self, armed: Armed) -> bool:
@@ -293,9 +278,9 @@ class Hunt:
         frames = self._session.state.frames
         if armed.view.kind is BreakpointKind.CODE:
             here = frames and CodeProbe(frames[-1].function, frames[-1].pc) in armed.code_probes()
-            return bool(here) and self._holds(armed)
+            return bool(here) and self._conditions.holds(armed)
         if armed.view.kind is BreakpointKind.CATCH:
-            return self._is_caught(armed) and self._holds(armed)
+            return self._is_caught(armed) and self._conditions.holds(armed)
         return False
 
     def _is_caught(self, armed: Armed) -> bool:
@@ -316,7 +301,7 @@ class Hunt:
         found: dict[int, Hit] = {}
 
         def accept(hit: Hit) -> bool:
-            found.update({armed.number: hit for armed in probes[hit.probe] if self._holds(armed)})
+            found.update({armed.number: hit for armed in probes[hit.probe] if self._conditions.holds(armed)})
             return True
 
         self._timeline.writes_here(Search(tuple(probes), accept))

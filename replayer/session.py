@@ -211,6 +211,10 @@ class Session:
                 self._views[not to_none] = state
         return state
 
+    def is_known(self, function: int, pc: int, local: int) -> bool:
+        """Whether a local has a value in the innermost frame of `top` wherever that stands at `pc`."""
+        return self._dead is None or local not in self._dead.at(function, pc)
+
     @contextmanager
     def _moving(self) -> Iterator[None]:
         """While the engine moves, no state is kept: not the one before, nor those on the way."""
@@ -374,7 +378,7 @@ class _Run:
         self._alive = self._living()
         self._last: tuple[Hit, ...] = ()
         if self._exits:
-            self._goal = replace(goal, accept=self._accept)
+            self._goal = replace(goal, accept=self._accept, unordered=False)
         self._wanted = goal.accept
 
     def _accept(self, hit: Hit) -> bool:

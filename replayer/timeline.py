@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ttd.engine.protocol import Goal, Hit, Probe, Stop
+from ttd.engine.protocol import CodeProbe, Goal, Hit, Probe, Stop
 from ttd.errors import DamagedTrace, Divergence, check
 from ttd.replayer.session import Session, just_after
 from ttd.replayer.snapshots import SnapshotPool
 from ttd.state import Snapshot, State
 from ttd.store.trace import SnapshotInfo
 from ttd.types import Position
+from ttd.wasm.predicate import Predicate
 
 NEAR = 2_000
 """Ticks that are rather run than skipped by restoring a snapshot."""
@@ -43,6 +44,8 @@ class Search:
 
     probes: tuple[Probe, ...] = ()
     accept: Callable[[Hit], bool] | None = None
+    sieve: Mapping[CodeProbe, Predicate] = field(default_factory=dict)
+    unordered: bool = False
 
 
 Plan: TypeAlias = "Callable[[State], Search]"
@@ -209,7 +212,7 @@ class Timeline:
         start = self.position
         self._focus = start
         search = plan(self._session.state)
-        goal = Goal(until, search.probes, start, accept=search.accept)
+        goal = Goal(until, search.probes, start, accept=search.accept, sieve=search.sieve)
         stop = self._session.run(goal, self._between, with_last_exits=True)
         if stop.hits and self.position != stop.hits[0].position:
             self.seek(stop.hits[0].position)
@@ -263,6 +266,8 @@ class Timeline:
             after=None if with_start else start,
             remember=True,
             accept=search.accept if keep == 1 else groups.accept,
+            sieve=search.sieve,
+            unordered=search.unordered and keep == 1,
         )
         stop = self._session.run(goal, self._between)
         if keep == 1:

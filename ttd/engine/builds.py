@@ -16,19 +16,19 @@ from wasmtime import _ffi as ffi
 
 from ttd.engine.cache import Cache, program_key
 from ttd.errors import EngineUnusable
-from ttd.instrument.continuation import continuation, entry, patch
+from ttd.instrument.continuation import continuation, entry, patch, question
 from ttd.instrument.facts import Facts
 from ttd.instrument.module import Instrumented
+from ttd.instrument.probes import NOWHERE, Places
 from ttd.instrument.sites import Site
 from ttd.instrument.sitetable import SiteTable
 from ttd.wasm.leb128 import write_unsigned
+from ttd.wasm.predicate import Predicate
 
 _STACK = 1 << 20
 """Bytes of native stack for the guest: twice what Wasmtime gives, since frames of instrumented code are up to
 twice as large, and a program that does not overflow its stack should not do so because it is recorded. The
 main thread has 8 MiB of stack on Linux and macOS, and 2 MB under Python for Windows."""
-
-_NO_PLACES: frozenset[int] = frozenset()
 
 
 def new_engine() -> wasmtime.Engine:
@@ -69,8 +69,9 @@ class Compiled:
         self._makers: dict[str, Callable[[], bytes]] = {}
         self._gates: dict[str, wasmtime.Module] = {}
         self._continuations: dict[tuple[int, int], wasmtime.Module] = {}
-        self._noting: dict[tuple[int, int, frozenset[int]], wasmtime.Module] = {}
-        self._patches: dict[tuple[int, frozenset[int]], wasmtime.Module] = {}
+        self._noting: dict[tuple[int, int, Places], wasmtime.Module] = {}
+        self._patches: dict[tuple[int, Places], wasmtime.Module] = {}
+        self._questions: dict[str, wasmtime.Module] = {}
         self._tables: dict[int, SiteTable] = like._tables if like is not None else {}
         self._share_facts()
         self.main = self._module("main", instrumented.encode)
@@ -101,7 +102,7 @@ class Compiled:
             self._cache.put(self._key, part, table.to_json())
         return table
 
-    def patch(self, function: int, places: frozenset[int]) -> wasmtime.Module:
+    def patch(self, function: int, places: Places) -> wasmtime.Module:
         """What stands in for a function to note the tick at `places`."""
         key = function, places
         if key not in self._patches:
@@ -109,7 +110,13 @@ class Compiled:
             self._patches[key] = self._compile(made)
         return self._patches[key]
 
-    def thaw(self, site: Site, places: frozenset[int] = _NO_PLACES) -> wasmtime.Module:
+    def question(self, predicate: Predicate) -> wasmtime.Module:
+        """What answers a predicate."""
+        if predicate.key not in self._questions:
+            self._questions[predicate.key] = self._compile(question(self.instrumented, predicate))
+        return self._questions[predicate.key]
+
+    def thaw(self, site: Site, places: Places = NOWHERE) -> wasmtime.Module:
         """The continuation of a site; one that notes the tick at `places`."""
         if places:
             noting = site.function, site.number, places

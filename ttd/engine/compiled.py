@@ -244,13 +244,14 @@ class CompiledEngine:
             self._capture_seconds = time.perf_counter() - began
         return base
 
-    def scout(self, probes: Sequence[Probe], limit: int, most: int) -> Sighting:
-        """Run to tick `limit`, noting the ticks between which `probes` may hit; see `scout.Sighting`."""
+    def scout(self, goal: Goal, limit: int, most: int) -> Sighting:
+        """Run to tick `limit`, noting the ticks between which the probes of `goal` may hit; see
+        `scout.Sighting`."""
         began, state = time.perf_counter(), self._exact.state
         start = state.position.tick
-        native = self._native_for(Build.for_probes(probes))
+        native = self._native_for(Build.for_probes(goal.probes))
         native.load(state)
-        scout = self._scout = Scout(native, probes, state, most)
+        scout = self._scout = Scout(native, goal, state, most)
         stack = _Stack(scout, self._sites, state.frames, self._exact.invocations, state.invocation)
         native.set_clock(stack.first_tick(state.position), limit)
         self._next_event = state.next_event

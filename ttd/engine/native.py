@@ -24,6 +24,7 @@ from ttd.engine.references import References
 from ttd.errors import LinkError, check
 from ttd.instrument import abi
 from ttd.instrument.module import constant, gate_type, mutable_globals
+from ttd.instrument.probes import NOWHERE, Places
 from ttd.instrument.sites import Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
@@ -37,8 +38,6 @@ _WIDTHS = {ValType.I32: 4, ValType.I64: 8, ValType.F32: 4, ValType.F64: 8, ValTy
 
 _MANY_EXCEPTIONS = 256
 """Exceptions that have crossed, above which those that the program has let go of are let go of too."""
-
-_NO_PLACES: frozenset[int] = frozenset()
 
 _NO_FUNCTIONS: Mapping[str, wasmtime.Func] = {}
 
@@ -81,8 +80,9 @@ class Native:
         self._references = self._export_global(abi.REFERENCES)
         self._shadow = cast(wasmtime.Memory, self._exports[abi.SHADOW])
         self._spill.set_value(store, abi.SPILL_BASE)
-        self._entrances: dict[tuple[int, int, frozenset[int]], wasmtime.Func] = {}
-        self._patches: dict[tuple[int, frozenset[int]], wasmtime.Func] = {}
+        self._entrances: dict[tuple[int, int, Places], wasmtime.Func] = {}
+        self._patches: dict[tuple[int, Places], wasmtime.Func] = {}
+        self._questions: dict[str, wasmtime.Func] = {}
         self.references = References(store, self._all_functions, self._tags())
         self._dropped: set[tuple[bool, int]] = set()
         self._globals = mutable_globals(self.module)
@@ -137,7 +137,7 @@ class Native:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def enter(self, function: int, arguments: Sequence[Value], places: frozenset[int] = _NO_PLACES) -> int:
+    def enter(self, function: int, arguments: Sequence[Value], places: Places = NOWHERE) -> int:
         """Call a function, not an import; how that ended (RETURNED, FROZEN or THREW).
 
         With `places` it is its patch that is called: the tick is noted before the instructions there.
@@ -153,7 +153,7 @@ class Native:
         frame: Frame,
         results: Sequence[Value],
         threw: bool,
-        places: frozenset[int] = _NO_PLACES,
+        places: Places = NOWHERE,
     ) -> int:
         """Go on with a frame that was frozen at `site`, whose callee has returned `results` or thrown."""
         types = self._compiled.table(site.function).record_types(site)
@@ -163,11 +163,12 @@ class Native:
             self._put(end, results, site.results, references)
         header = struct.pack("<Qq", int(threw), frame.entry.tick - self._limit)
         self._shadow.write(self._store, header, 0)
-        return self._go((site.function, site.number, places), lambda: self._compiled.thaw(site, places), {})
+        key = site.function, site.number, places
+        return self._go(key, lambda: self._compiled.thaw(site, places), self._answers(places))
 
     def _go(
         self,
-        key: tuple[int, int, frozenset[int]],
+        key: tuple[int, int, Places],
         module: Callable[[], wasmtime.Module],
         instead: Mapping[str, wasmtime.Func],
     ) -> int:
@@ -216,16 +217,26 @@ class Native:
         """What a function does first: ENTRY_PLAIN, ENTRY_NOTED or ENTRY_PATCHED."""
         self.write(abi.ENTRIES + function, bytes([what]))
 
-    def put_patch(self, function: int, places: frozenset[int]) -> None:
+    def put_patch(self, function: int, places: Places) -> None:
         """Make the patch that notes the tick at `places` what ENTRY_PATCHED leads to."""
         patches = cast(wasmtime.Table, self._exports[abi.PATCHES])
         patches.set(self._store, function, self._patch(function, places))
 
-    def _patch(self, function: int, places: frozenset[int]) -> wasmtime.Func:
+    def _patch(self, function: int, places: Places) -> wasmtime.Func:
         key = function, places
         if key not in self._patches:
-            self._patches[key] = self._link(self._compiled.patch(function, places))
+            self._patches[key] = self._link(self._compiled.patch(function, places), self._answers(places))
         return self._patches[key]
+
+    def _answers(self, places: Places) -> dict[str, wasmtime.Func]:
+        """The functions that answer the predicates of `places`, by the names of their imports."""
+        found = {}
+        for _, predicate in places:
+            if predicate is not None:
+                if predicate.key not in self._questions:
+                    self._questions[predicate.key] = self._link(self._compiled.question(predicate))
+                found[abi.predicate(predicate.key)] = self._questions[predicate.key]
+        return found
 
     # --- results and frames -------------------------------------------------------------------------
 

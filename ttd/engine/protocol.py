@@ -20,7 +20,7 @@ May import base and `ttd.wasm`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -28,6 +28,7 @@ from ttd.events import MemoryWrite
 from ttd.state import Memory, Snapshot, State
 from ttd.types import Ending, Position, StopReason, Value
 from ttd.wasm.model import Module
+from ttd.wasm.predicate import Predicate
 
 TICK_RULE = 1
 """Version of the tick rule (docs/ARCHITECTURE.md, "Words"): a trace's clock. Change it only with the rule."""
@@ -213,6 +214,11 @@ class Goal:
     accept
         Called at a code or frame hit while the machine rests there, so `Engine.state` may be read; the
         hit counts only if it returns True. Watch hits are offered too, after the write was made.
+    sieve
+        For code probes: what can be asked in compiled code. A hit at which the predicate says no does not
+        count, as if `accept` had said so; an engine may leave it to `accept`.
+    unordered
+        In remember mode: `accept` may be asked in any order, and only about some of the hits.
     """
 
     until: Position | None = None
@@ -221,6 +227,8 @@ class Goal:
     remember: bool = False
     accept: Callable[[Hit], bool] | None = None
     event: int | None = None
+    sieve: Mapping[CodeProbe, Predicate] = field(default_factory=dict)
+    unordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import enum
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ttd.engine.native import Native
-from ttd.engine.protocol import CodeProbe, FrameProbe, Host, Probe, WatchProbe, WriteReporting
+from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Host, Probe, WatchProbe, WriteReporting
 from ttd.instrument import abi
 from ttd.instrument.probes import straight_from_entry
 from ttd.instrument.sites import Site, SiteKind
@@ -24,11 +25,15 @@ from ttd.state import Frame, State
 from ttd.types import Position, Value
 from ttd.wasm.model import Module
 from ttd.wasm.opcodes import BY_MNEMONIC
+from ttd.wasm.predicate import Predicate
 
 NEVER_FULL = 1 << 62
 """As the number of ticks to note: no number of them stops the run, and the last ones are kept."""
 
-_NOTHING: frozenset[int] = frozenset()
+_Where: TypeAlias = "dict[int, Predicate | None]"
+"""Offsets of instructions, with what has to be true for a hit there to count."""
+
+_NOTHING: _Where = {}
 _TAIL_CALLS = frozenset(BY_MNEMONIC[name] for name in ("return_call", "return_call_indirect"))
 
 
@@ -69,16 +74,17 @@ class Build(enum.Enum):
 class Scout:
     """The instrumented program, armed with probes; offers what `Native` offers to a call stack."""
 
-    def __init__(self, native: Native, probes: Sequence[Probe], state: State, most: int) -> None:
-        """Arm `native`, which has the clock and the globals of `state` already.
+    def __init__(self, native: Native, goal: Goal, state: State, most: int) -> None:
+        """Arm `native` with the probes of `goal`, which has the clock and the globals of `state` already.
 
         The run stops when `most` ticks were noted; it is at most NOTES_KEPT, or NEVER_FULL.
         """
+        probes = goal.probes
         self._native = native
         self.module: Module = native.module
         self._most = most
         self._start = state.position
-        self._code = _code_places(self.module, probes)
+        self._code = _code_places(self.module, goal)
         self._frames: dict[Position, list[FrameProbe]] = {}
         for probe in probes:
             if isinstance(probe, FrameProbe):
@@ -106,10 +112,10 @@ class Scout:
         if not native.instrumented.probing:
             return
         for function, places in self._code.items():
-            if places <= self._straight[function]:
+            if places.keys() <= self._straight[function] and not any(places.values()):
                 native.at_entry(function, abi.ENTRY_NOTED)
             else:
-                native.put_patch(function, places)
+                native.put_patch(function, frozenset(places.items()))
                 native.at_entry(function, abi.ENTRY_PATCHED)
 
     def _arm_watches(self) -> None:
@@ -173,18 +179,19 @@ class Scout:
         probes = self._frames.get(entry, [])
         places = self._frame_places(function, probes)
         if places:
-            places |= self._code.get(function, _NOTHING)
-        return self._ended(self._native.enter(function, arguments, places), probes)
+            places = self._code.get(function, _NOTHING) | places
+        return self._ended(self._native.enter(function, arguments, frozenset(places.items())), probes)
 
     def thaw(self, site: Site, frame: Frame, results: Sequence[Value], threw: bool) -> int:
         """As `Native.thaw`, with the probes of this frame and of its function."""
         self._start = Position(-1)
         probes = self._frames.get(frame.entry, [])
-        places = self._frame_places(frame.function, probes)
         code = self._code.get(frame.function, _NOTHING)
         if code and site.kind is not SiteKind.ENTRY:
-            code -= self._straight[frame.function]
-        return self._ended(self._native.thaw(site, frame, results, threw, places | code), probes)
+            passed = self._straight[frame.function]
+            code = {pc: predicate for pc, predicate in code.items() if pc not in passed}
+        places = frozenset((code | self._frame_places(frame.function, probes)).items())
+        return self._ended(self._native.thaw(site, frame, results, threw, places), probes)
 
     def _ended(self, status: int, probes: Sequence[FrameProbe]) -> int:
         """A frame has been run, and is gone unless it was frozen."""
@@ -217,22 +224,22 @@ class Scout:
             ):
                 self._native.note()
 
-    def _frame_places(self, function: int, probes: Sequence[FrameProbe]) -> frozenset[int]:
+    def _frame_places(self, function: int, probes: Sequence[FrameProbe]) -> _Where:
         body = self.module.functions[function].code
         places: set[int] = set()
         for probe in probes:
             places.update(body.rests if probe.pcs is None else probe.pcs.intersection(body.rests))
             if probe.on_exit:
                 places.update(i.offset for i in body.instructions if i.op in _TAIL_CALLS)
-        return frozenset(places)
+        return dict.fromkeys(places)
 
 
-def _code_places(module: Module, probes: Iterable[Probe]) -> dict[int, frozenset[int]]:
+def _code_places(module: Module, goal: Goal) -> dict[int, _Where]:
     """By function, where code probes are that can hit at all."""
-    found: dict[int, set[int]] = {}
-    for probe in probes:
+    found: dict[int, _Where] = {}
+    for probe in goal.probes:
         if isinstance(probe, CodeProbe) and 0 <= probe.function < len(module.functions):
             body = module.functions[probe.function].body
             if body is not None and probe.pc in body.rests:
-                found.setdefault(probe.function, set()).add(probe.pc)
-    return {function: frozenset(places) for function, places in found.items()}
+                found.setdefault(probe.function, {})[probe.pc] = goal.sieve.get(probe)
+    return found

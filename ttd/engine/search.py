@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from ttd.engine.protocol import FrameProbe, Goal, Hit, Probe, Stop
+from ttd.engine.protocol import FrameProbe, Goal, Hit, Stop
 from ttd.engine.scout import NEVER_FULL, Sighting
 from ttd.errors import check, unreachable
 from ttd.instrument import abi
@@ -64,8 +64,8 @@ class Machine(Protocol):
         """Whether compiled code can take over here."""
         ...
 
-    def scout(self, probes: Sequence[Probe], limit: int, most: int) -> Sighting:
-        """Run to tick `limit`, noting at most `most` ticks (`scout.Scout`)."""
+    def scout(self, goal: Goal, limit: int, most: int) -> Sighting:
+        """Run to tick `limit` with the probes of `goal`, noting at most `most` ticks (`scout.Scout`)."""
         ...
 
     def base(self) -> Snapshot:
@@ -100,7 +100,9 @@ class Search:
             stop = self._look(self._here.tick + self._machine.near)
             if stop is not None:
                 return stop
-        in_order = not self._goal.remember or self._goal.accept is not None or bool(self._future_entries())
+        goal = self._goal
+        asks_in_order = goal.accept is not None and not goal.unordered
+        in_order = not goal.remember or asks_in_order or bool(self._future_entries())
         return self._in_order() if in_order else self._last_first()
 
     @property
@@ -267,7 +269,7 @@ class Search:
 
     def _scout(self, limit: int, most: int) -> Sighting:
         self._seen_to = self._here.tick
-        return self._machine.scout(self._goal.probes, limit, most)
+        return self._machine.scout(self._goal, limit, most)
 
     def _limit(self) -> int:
         """Where scouting has to end."""

@@ -11,16 +11,15 @@ Backtraces are here too, since they show the values of arguments. May import bas
 """
 
 from ttd.expr.backtrace import FrameDescription, backtrace, describe_frame, format_backtrace
+from ttd.expr.compile import compile_any
 from ttd.expr.expression import Expression, Watchable, check_names, evaluate, lvalue_range, parse, parse_type
 from ttd.expr.format import FORMATS, Limits, check_format, format_bytes, format_value
 from ttd.expr.history import ValueHistory
-from ttd.expr.quick import Condition
 from ttd.expr.values import Context, StateContext, TypedValue
 from ttd.expr.written import describe_type
 
 __all__ = [
     "FORMATS",
-    "Condition",
     "Context",
     "Expression",
     "FrameDescription",
@@ -32,6 +31,7 @@ __all__ = [
     "backtrace",
     "check_format",
     "check_names",
+    "compile_any",
     "describe_frame",
     "describe_type",
     "evaluate",

@@ -88,7 +88,8 @@ MOST_MEANINGS = 4096
 MAX_ELEMENTS = 1 << 24
 """Elements that ``@`` may ask for."""
 
-_WASM_TYPES = {ValType.I32: "int", ValType.I64: "long long", ValType.F32: "float", ValType.F64: "double"}
+WASM_TYPES = {ValType.I32: "int", ValType.I64: "long long", ValType.F32: "float", ValType.F64: "double"}
+"""The types of C that WebAssembly's are shown as."""
 
 _COMPARISONS: dict[str, Callable[[int | float, int | float], bool]] = {
     "==": operator.eq,
@@ -113,7 +114,7 @@ class Evaluator:
         """`meanings` remembers what names mean, for evaluations with the same debug information."""
         self._context = context
         self._meanings = {} if meanings is None else meanings
-        self._debug = context.debug
+        self.debug = context.debug
         self._size = self.address_size = context.debug.address_size
 
     # --- names ---
@@ -128,7 +129,7 @@ class Evaluator:
 
     def find_variable(self, name: str) -> Variable | None:
         """The variable that `name` means here: innermost scope first, then globals."""
-        return self._local(name) or self._debug.find_global(name.removeprefix("::"), self._pc)
+        return self._local(name) or self.debug.find_global(name.removeprefix("::"), self._pc)
 
     def _local(self, name: str) -> Variable | None:
         return next((variable for variable in reversed(self._visible()) if variable.name == name), None)
@@ -145,7 +146,7 @@ class Evaluator:
         if isinstance(meaning, Variable):
             return TypedValue.of_variable(meaning, self._context)
         if isinstance(meaning, Callee):
-            type_ = self._debug.function_type(meaning.function) or FunctionType(number_type("int"), None)
+            type_ = self.debug.function_type(meaning.function) or FunctionType(number_type("int"), None)
             return TypedValue(type_, self._context, function=meaning.function)
         if isinstance(meaning, OfThis):
             this = TypedValue.of_variable(meaning.this, self._context)
@@ -178,21 +179,21 @@ class Evaluator:
         frame, scope = self._context.frame, self._context.scope
         if scope is not None and scope.name:
             return scope.name
-        return self._debug.function_name(frame.function) if frame is not None else ""
+        return self.debug.function_name(frame.function) if frame is not None else ""
 
     def _find_meaning(self, name: str) -> Meaning | None:
         """What `name` means outside of functions and classes."""
         # C's order, but that a function's symbol comes before the names of other units: those of one program
         # can hardly clash, and looking through all units takes time.
         return (
-            self._debug.find_global(name, self._pc, near_only=True)
-            or self._debug.enumerator(name, self._pc, True)
-            or _first(self._debug.functions_by_symbol(name))
-            or self._debug.find_global(name, self._pc)
-            or self._debug.enumerator(name, self._pc, False)
+            self.debug.find_global(name, self._pc, near_only=True)
+            or self.debug.enumerator(name, self._pc, True)
+            or _first(self.debug.functions_by_symbol(name))
+            or self.debug.find_global(name, self._pc)
+            or self.debug.enumerator(name, self._pc, False)
             or self._static_of_class(name)
             or self._static_of_function(name)
-            or _first(self._debug.find_functions(name))
+            or _first(self.debug.find_functions(name))
             or self._constant(name)
         )
 
@@ -201,14 +202,14 @@ class Evaluator:
         type_ = this.type.strip() if this is not None else None
         if this is None or not isinstance(type_, PointerType):
             return None
-        owner = self._debug.complete_type(type_.target.strip())
+        owner = self.debug.complete_type(type_.target.strip())
         if not isinstance(owner, AggregateType):
             return None
         return OfThis(this, name) if owner.find(name) or owner.static(name) else None
 
     def _static_of_class(self, name: str) -> OfClass | None:
         owner, _, member = name.rpartition("::")
-        type_ = self._debug.find_type(owner, self._pc) if owner else None
+        type_ = self.debug.find_type(owner, self._pc) if owner else None
         found = type_.static(member) if isinstance(type_, AggregateType) else None
         return OfClass(*found) if found is not None else None
 
@@ -221,14 +222,14 @@ class Evaluator:
     def _static_of_function(self, name: str) -> Variable | None:
         """``function::variable``: a static variable of a function, wherever the program stands."""
         function, _, variable_name = name.rpartition("::")
-        for index in self._debug.find_functions(function) if function else ():
-            for variable in self._debug.all_variables(index):
+        for index in self.debug.find_functions(function) if function else ():
+            for variable in self.debug.all_variables(index):
                 if variable.name == variable_name and variable.is_global:
                     return variable
         return None
 
     def _unknown(self, name: str) -> str:
-        if not self._debug.has_dwarf:
+        if not self.debug.has_dwarf:
             return f"no symbol {name!r}: the module has no debug information (build it with -g)"
         known = {variable.name for variable in self._visible()}
         close = difflib.get_close_matches(name, known, n=1)
@@ -272,21 +273,21 @@ class Evaluator:
         return TypedValue(type_, self._context, immediate=value.to_bytes(type_.byte_size, "little"))
 
     def _wasm_type(self, kind: str, index: int) -> BaseType:
-        frame, module = self._context.frame, self._debug.module
+        frame, module = self._context.frame, self.debug.module
         types: tuple[ValType, ...] = ()
         if kind == "local" and frame is not None:
             types = module.functions[frame.function].local_types
         elif kind == "global":
             types = tuple(entry.type.type for entry in module.globals)
         if index < len(types):
-            return WIDE if types[index] is ValType.V128 else number_type(_WASM_TYPES.get(types[index], "int"))
+            return WIDE if types[index] is ValType.V128 else number_type(WASM_TYPES.get(types[index], "int"))
         return number_type("unsigned long long")
 
     # --- types ---
 
     def type_named(self, name: TypeName) -> Type:
         """The type that is written so; raises ExpressionError where the program has none of that name."""
-        type_ = basic_type(name.base, self._size) or self._debug.find_type(name.base, self._pc)
+        type_ = basic_type(name.base, self._size) or self.debug.find_type(name.base, self._pc)
         if type_ is None:
             raise ExpressionError(f"no type {name.base!r} in the program", name.column)
         for derivation in name.derivations:
@@ -298,7 +299,7 @@ class Evaluator:
 
     def is_type(self, name: str) -> bool:
         """Whether `name`, standing alone, means a type rather than a variable."""
-        return self.find_variable(name) is None and self._debug.find_type(name, self._pc) is not None
+        return self.find_variable(name) is None and self.debug.find_type(name, self._pc) is not None
 
     # --- expressions ---
 
@@ -360,7 +361,7 @@ class Evaluator:
         try:
             return self._immediate(PointerType(operand.type, self._size), operand.table_index())
         except ExpressionError:
-            body = self._debug.module.functions[function].body
+            body = self.debug.module.functions[function].body
             if body is None:
                 raise
             return self._immediate(CODE_OFFSET, body.start)
@@ -419,13 +420,13 @@ class Evaluator:
         return wrap(number, type_.byte_size, type_.is_signed) if isinstance(number, int) else number
 
     def _pointer_arithmetic(self, left: TypedValue, right: TypedValue, node: Binary) -> TypedValue | None:
-        left_target, right_target = _target(left), _target(right)
+        left_target, right_target = target_of(left.type), target_of(right.type)
         if left_target is not None and right_target is not None:
             if node.operator == "+":
                 raise ExpressionError("two pointers cannot be added", node.column)
             distance = left.as_int() - right.as_int()
             return self._immediate(
-                number_type("long", self._size), _quotient(distance, self._step(left_target))
+                number_type("long", self._size), _quotient(distance, self.step(left_target))
             )
         if left_target is not None:
             return self._advance(left, left_target, right.as_int() * (1 if node.operator == "+" else -1))
@@ -436,11 +437,11 @@ class Evaluator:
     def _advance(self, pointer: TypedValue, target: Type, count: int) -> TypedValue:
         stripped = pointer.type.strip()
         type_ = pointer.type if isinstance(stripped, PointerType) else PointerType(target, self._size)
-        return self._immediate(type_, pointer.as_int() + count * self._step(target))
+        return self._immediate(type_, pointer.as_int() + count * self.step(target))
 
-    def _step(self, target: Type) -> int:
+    def step(self, target: Type) -> int:
         """Bytes from one object of a pointer's target type to the next; 1 for void, as gcc has it."""
-        size = target.size or self._debug.complete_type(target.strip()).size
+        size = target.size or self.debug.complete_type(target.strip()).size
         if size is None and not isinstance(target.strip(), VoidType | FunctionType):
             raise ExpressionError(f"{target} is an incomplete type")
         return size or 1
@@ -489,7 +490,7 @@ class Evaluator:
         owner = self.evaluate(node.object)
         if node.arrow:
             owner = pointer_of(owner) or owner
-        if _target(owner) is not None:  # like gdb, p.x for p->x
+        if target_of(owner.type) is not None:  # like gdb, p.x for p->x
             owner = owner.dereference()
         elif node.arrow:
             raise ExpressionError(f"the left side of -> is no pointer but {owner.type}", node.column)
@@ -500,15 +501,15 @@ class Evaluator:
 
     def _index(self, node: Index) -> TypedValue:
         owner, index = self.evaluate(node.object), self.evaluate(node.index)
-        if _target(owner) is None and _target(index) is not None:
+        if target_of(owner.type) is None and target_of(index.type) is not None:
             owner, index = index, owner
-        target = _target(owner)
+        target = target_of(owner.type)
         if target is None:
             element = element_of(owner, index)
             if element is None:
                 raise ExpressionError(f"a value of type {owner.type} cannot be indexed", node.column)
             return element.referenced()
-        offset = index.as_int() * self._step(target)
+        offset = index.as_int() * self.step(target)
         if isinstance(owner.type.strip(), ArrayType):
             return owner.part(target, offset)
         return TypedValue(target, self._context, (owner.as_int() + offset) & ((1 << 8 * self._size) - 1))
@@ -552,9 +553,9 @@ _HANDLERS: dict[type, Callable[..., TypedValue]] = {
 }
 
 
-def _target(value: TypedValue) -> Type | None:
-    """What a pointer or an array steps over; None for any other value."""
-    stripped = value.type.strip()
+def target_of(type_: Type) -> Type | None:
+    """What a pointer or an array steps over; None for any other type."""
+    stripped = type_.strip()
     if isinstance(stripped, PointerType):
         return stripped.target
     return stripped.element if isinstance(stripped, ArrayType) else None

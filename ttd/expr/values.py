@@ -357,10 +357,17 @@ class _Bytes(Type):
         return f"{self.length} bytes"
 
 
+def variable_of_static(
+    owner: AggregateType, member: Member, debug: DebugInfo, pc: int | None
+) -> Variable | None:
+    """The global that a static member of a class is; None if the program has none."""
+    return debug.find_global(f"{owner.tag}::{member.name}", pc)
+
+
 def static_member(owner: AggregateType, member: Member, context: Context) -> TypedValue:
     """A static member of a C++ class; ExpressionError if the program has none: linkers drop unused ones."""
     pc = context.frame.pc if context.frame is not None else None
-    variable = context.debug.find_global(f"{owner.tag}::{member.name}", pc)
+    variable = variable_of_static(owner, member, context.debug, pc)
     if variable is not None:
         return TypedValue.of_variable(variable, context)
     if member.constant is None or not member.type.size:

@@ -114,6 +114,12 @@ NOTE = "ttd:note"
 PATCHES = "ttd:patches"
 """Table of funcref, in a build with probes: what stands in for each function whose byte is ENTRY_PATCHED."""
 
+
+def predicate(key: str) -> str:
+    """Function that answers the predicate with that key (`ttd.wasm.predicate`)."""
+    return f"ttd:predicate:{key}"
+
+
 PROBES_BASE = (SHADOW_PAGES << 16) - (4 << 20)
 NOTED_LAST = PROBES_BASE
 """i64: the tick that was noted last."""

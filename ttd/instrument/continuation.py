@@ -33,28 +33,34 @@ from ttd.instrument.emit import (
 )
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.module import Instrumented, declarations
-from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE
+from ttd.instrument.probes import NOTE_TYPE, NOWHERE, WROTE_TYPE, Places, note_before
 from ttd.instrument.sites import LOOP, Site, SiteKind
 from ttd.instrument.types import TypeTable
 from ttd.wasm.encode import encode
 from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import Body, Export, ExternKind, Function, FuncType, Import, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch
+from ttd.wasm.predicate import Predicate
 from ttd.wasm.typing import Control
 
 _IF = BY_MNEMONIC["if"]
 _GO_TYPE = FuncType((), (ValType.I32,))
 
 
-def continuation(instrumented: Instrumented, site: Site, places: frozenset[int] = frozenset()) -> bytes:
+def continuation(instrumented: Instrumented, site: Site, places: Places = NOWHERE) -> bytes:
     """The module that thaws a frame frozen at `site`; it notes the tick before instructions at `places`."""
     return _Continuation(instrumented).thaw(site, places)
 
 
-def patch(instrumented: Instrumented, function: int, places: frozenset[int]) -> bytes:
+def patch(instrumented: Instrumented, function: int, places: Places) -> bytes:
     """The module with a function (under the name of GO) that stands in for `function`, and notes the tick
     before the instructions at `places`."""
     return _Continuation(instrumented).patch(function, places)
+
+
+def question(instrumented: Instrumented, predicate: Predicate) -> bytes:
+    """The module with a function (under the name of GO) that answers `predicate`."""
+    return _Continuation(instrumented).question(predicate)
 
 
 def entry(instrumented: Instrumented, function: int) -> bytes:
@@ -92,6 +98,9 @@ class _Continuation:
     def _import_note(self) -> int:
         return self._use(abi.NOTE, NOTE_TYPE)
 
+    def _import_predicate(self, predicate: Predicate) -> int:
+        return self._use(abi.predicate(predicate.key), predicate.type)
+
     def _import_watcher(self, name: str) -> int:
         return self._use(name, WROTE_TYPE)
 
@@ -111,20 +120,30 @@ class _Continuation:
             return i32_const(place) + b"\x25" + write_unsigned(self.layout.reference_tables[type_])
         return i32_const(0) + self.layout.load(type_, place)
 
-    def patch(self, function: int, places: frozenset[int]) -> bytes:
+    def question(self, predicate: Predicate) -> bytes:
+        return self._assemble([(predicate.type, predicate.temporaries, predicate.code)])
+
+    def _notes(self, places: Places) -> dict[int, bytes]:
+        """The code that notes the tick, by the offset of the instruction before which it belongs."""
+        return {
+            offset: note_before(self.layout, predicate, self._import_predicate)
+            for offset, predicate in places
+        }
+
+    def patch(self, function: int, places: Places) -> bytes:
         plan = self.instrumented.plan(function)
         emitter = BodyEmitter(plan, self.layout, self.types.block, len(plan.function.local_types))
-        emitter.remapping, emitter.places = True, places
+        emitter.remapping, emitter.before = True, self._notes(places)
         emitter.emit_function(ticks=function in self.instrumented.ticking)
         self.hints = emitter.hints
         locals_ = (*plan.function.code.locals, *emitter.added_locals)
         return self._assemble([(plan.function.type, locals_, bytes(emitter.out))])
 
-    def thaw(self, site: Site, places: frozenset[int]) -> bytes:
+    def thaw(self, site: Site, places: Places) -> bytes:
         plan = self.instrumented.plans[site.function]
         local_types = plan.function.local_types
         emitter = _Thaw(plan, self.layout, self.types.block, len(local_types))
-        emitter.places = places
+        emitter.before = self._notes(places)
         emitter.emit(site)
         self.hints = emitter.hints
         self.leaves = emitter.leaves

@@ -29,12 +29,19 @@ class DeadLocals:
 
     def of(self, frame: Frame, innermost: bool) -> tuple[int, ...]:
         """Indices of the dead locals of a frame: the innermost, or one that waits for its callee."""
-        key = frame.function, frame.pc, innermost
+        return self._at(frame.function, frame.pc, innermost)
+
+    def _at(self, function: int, pc: int, innermost: bool) -> tuple[int, ...]:
+        key = function, pc, innermost
         if key not in self._found:
-            mask = self._lives(frame.function).at(frame.pc, innermost)
-            count = len(self._module.functions[frame.function].local_types)
+            mask = self._lives(function).at(pc, innermost)
+            count = len(self._module.functions[function].local_types)
             self._found[key] = tuple(index for index in range(count) if not mask >> index & 1)
         return self._found[key]
+
+    def at(self, function: int, pc: int) -> tuple[int, ...]:
+        """Indices of the dead locals of an innermost frame of a function that stands at `pc`."""
+        return self._at(function, pc, True)
 
     def clear(self, frames: Sequence[Frame], to_none: bool = False) -> None:
         """Make all dead locals of a stack, the innermost frame last, zero or null; or None all of them."""

@@ -48,7 +48,7 @@ May import base, `ttd.wasm` and this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -227,8 +227,8 @@ class BodyEmitter:
         self._groups: list[SiteGroup] = []
         self._used_groups: set[int] = set()
         self.remapping = False
-        self.places: frozenset[int] = frozenset()
-        """Offsets of the instructions before which the tick is noted."""
+        self.before: Mapping[int, bytes] = {}
+        """Code to be written before the instructions at these offsets."""
         self.count = self.new_local(ValType.I64)
         self.entry = self.new_local(ValType.I64)
         self.data = plan.module.data
@@ -296,7 +296,7 @@ class BodyEmitter:
         """Instructions `start` to before `stop`."""
         instructions = self.plan.instructions
         structured = self.remapping or bool(self._groups)
-        places, watching = self.places, self.layout.watching
+        before, watching = self.before, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
         mended = self.plan.nan.behind
         raw = instructions[start].offset
@@ -304,15 +304,14 @@ class BodyEmitter:
             instruction = instructions[index]
             op = instruction.op
             handler = None
-            noted, watched = instruction.offset in places, op in writers
+            added, watched = before.get(instruction.offset, b""), op in writers
             if op in _ALWAYS or op in SEGMENTS or op in _STRUCTURE:
                 handler = self._handler(op, index, structured)
-            if handler is None and not noted and not watched and index not in mended:
+            if handler is None and not added and not watched and index not in mended:
                 continue
             self.out += self.data[raw : instruction.offset]
             raw = instructions[index + 1].offset
-            if noted:
-                self.out += global_get(self.layout.count) + call(self.layout.note())
+            self.out += added
             close = watching.open(self, instruction) if watching is not None and watched else None
             (handler or self._copy)(index, instruction)
             if close is not None:

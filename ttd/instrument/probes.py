@@ -14,7 +14,9 @@ Who notes:
 
 - **Code.** `note(count)` just before an instruction: in a *patch*, a copy of a function in a module of its
   own, and in the continuations of frames that are on the stack already. `note` is in every build, so that
-  frames can be followed (`next`, `finish`) without the build that has what follows.
+  frames can be followed (`next`, `finish`) without the build that has what follows. Where a predicate was
+  given (a condition of a breakpoint), it is asked first: `if (predicate(locals)) note(count)`. It is a
+  function in a module of its own, too, so the code around it needs no more room for it than for a call.
 - **Entries of functions**, in the build with probes: each function looks at its byte in the shadow memory,
   and is left for its patch, or notes the tick if what is looked for lies in the straight line from its
   entry on: then no patch is needed.
@@ -39,7 +41,7 @@ May import base, `ttd.wasm` and this package.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from ttd.instrument import abi
 from ttd.instrument.emit import (
@@ -58,9 +60,16 @@ from ttd.instrument.emit import (
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import Function, FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_CODE, BY_MNEMONIC, Immediates
+from ttd.wasm.predicate import Predicate
 from ttd.wasm.typing import Typing
 
 I32, I64 = ValType.I32, ValType.I64
+
+Places: TypeAlias = "frozenset[tuple[int, Predicate | None]]"
+"""Offsets of instructions before which a tick is to be noted, with what has to be true for that."""
+
+NOWHERE: Places = frozenset()
+
 NOTE_TYPE = FuncType((I64,), ())
 WROTE_TYPE = FuncType((I64, I64), ())
 
@@ -79,6 +88,15 @@ _BULK = frozenset(BY_MNEMONIC[f"memory.{name}"] for name in ("fill", "copy", "in
 def note_function(layout: Layout) -> tuple[tuple[ValType, ...], bytes]:
     """Locals and code of `note`."""
     return (I64,), _note(layout, local_get(0), 1) + END_BYTE
+
+
+def note_before(layout: Layout, predicate: Predicate | None, function: Callable[[Predicate], int]) -> bytes:
+    """Code that notes the present tick, if the predicate says yes. `function` gives its index."""
+    note = global_get(layout.count) + call(layout.note())
+    if predicate is None:
+        return note
+    arguments = b"".join(local_get(local) for local, _ in predicate.arguments)
+    return arguments + call(function(predicate)) + _IF + note + END_BYTE
 
 
 def _note_inline(layout: Layout, number: int) -> bytes:

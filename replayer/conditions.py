@@ -1,0 +1,68 @@
+"""The conditions of breakpoints: asked where the machine rests, and compiled for probes to ask on the way.
+
+May import base, wasm, engine, debuginfo, expr and this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+
+from ttd.debuginfo.info import DebugInfo
+from ttd.engine.protocol import CodeProbe, Probe
+from ttd.errors import ExpressionError
+from ttd.expr import Expression, StateContext, compile_any, evaluate
+from ttd.replayer.breakpoints import Armed, condition_error
+from ttd.replayer.session import Session
+from ttd.wasm.predicate import Predicate
+
+
+class Conditions:
+    """The conditions that are asked in one motion."""
+
+    def __init__(self, session: Session, debug: DebugInfo) -> None:
+        self._session = session
+        self._debug = debug
+        self._compiled: dict[tuple[CodeProbe, tuple[Expression, ...]], Predicate | None] = {}
+        self.errors: dict[int, str] = {}
+        """By number of the breakpoint, why its condition could not be told when it was asked last."""
+
+    def holds(self, armed: Armed) -> bool:
+        """Whether the condition of `armed` holds in the state now. One that cannot be told does."""
+        if armed.condition is None:
+            return True
+        try:
+            return evaluate(armed.condition, StateContext(self._session.top, self._debug)).is_true()
+        except ExpressionError as error:
+            self.errors[armed.number] = condition_error(armed, error)
+            return True
+
+    def sieve(
+        self, armed_by_probe: Mapping[Probe, Sequence[Armed]], own: Container[Probe]
+    ) -> tuple[dict[CodeProbe, Predicate], bool]:
+        """What can be asked in compiled code; and whether that leaves no hit at which a condition is false.
+
+        A probe is not asked where it is one of `own`, or that of a breakpoint without a condition.
+        """
+        found: dict[CodeProbe, Predicate] = {}
+        is_complete = True
+        for probe, concerned in armed_by_probe.items():
+            conditions = [armed.condition for armed in concerned if armed.condition is not None]
+            if probe in own or len(conditions) < len(concerned):
+                continue
+            predicate = self._predicate(probe, tuple(conditions)) if isinstance(probe, CodeProbe) else None
+            if predicate is None or not isinstance(probe, CodeProbe):
+                is_complete = False
+            else:
+                found[probe] = predicate
+        return found, is_complete
+
+    def _predicate(self, probe: CodeProbe, conditions: tuple[Expression, ...]) -> Predicate | None:
+        key = probe, conditions
+        if key not in self._compiled:
+            function, pc = probe.function, probe.pc
+
+            def is_known(local: int) -> bool:
+                return self._session.is_known(function, pc, local)
+
+            self._compiled[key] = compile_any(conditions, self._debug, function, pc, is_known)
+        return self._compiled[key]
