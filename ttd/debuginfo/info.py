@@ -392,11 +392,16 @@ class DebugInfo:
         compilers describe as a variable, too. Reads all units.
         """
         for unit in self._all_units:
-            for entry in unit.index.entries.values():
-                if self._reader is not None and entry.tag == "DW_TAG_variable" and _has_address(entry):
-                    variable = self._reader.read(entry, unit)
-                    if variable.fixed_address is not None:
-                        yield unit.name, self._qualified(entry, variable.name), variable
+            for entry, variable in self._fixed_of(unit):
+                yield unit.name, self._qualified(entry, variable.name), variable
+
+    def _fixed_of(self, unit: Unit) -> Iterator[tuple[Entry, Variable]]:
+        """Those of a unit. Looks at no other variable than by its first byte: there are many."""
+        for entry in unit.index.entries.values():
+            if self._reader is not None and entry.tag == "DW_TAG_variable" and _has_address(entry):
+                variable = self._reader.read(entry, unit)
+                if variable.fixed_address is not None:
+                    yield entry, variable
 
     def _qualified(self, entry: Entry, name: str) -> str:
         """``next::counter`` for what is static in a function."""
@@ -442,13 +447,10 @@ class DebugInfo:
         """(address, size, name) of a unit's globals and of the static variables of its functions."""
         known = self._addresses.get(unit.cu.cu_offset)
         if known is None:
-            variables = list(self._globals_of(unit))
-            for function in unit.index.functions:
-                variables += [v for v in self.all_variables(function) if v.is_global]
             known = [
                 (variable.fixed_address, variable.type.size or 0, variable.name)
-                for variable in variables
-                if variable.fixed_address is not None
+                for _, variable in self._fixed_of(unit)
+                if variable.fixed_address is not None and variable.name
             ]
             self._addresses[unit.cu.cu_offset] = known
         return known

@@ -67,11 +67,15 @@ class Unit:
     @cached_property
     def ranges(self) -> list[Range]:
         """Address ranges of its code, without those of functions that the linker dropped."""
+        return [pair for pair in self.told_ranges if self.units.functions.function_at(pair[0]) is not None]
+
+    @cached_property
+    def told_ranges(self) -> list[Range]:
+        """Address ranges as they are written, those of dropped functions included."""
         nothing: list[Range] = []
-        ranges = self.units.problems.attempt(
+        return self.units.problems.attempt(
             f"ranges of {self.name}", lambda: self.ranges_of(self.top), nothing
         )
-        return [pair for pair in ranges if self.units.functions.function_at(pair[0]) is not None]
 
     @cached_property
     def lines(self) -> LineTable | None:
@@ -254,7 +258,9 @@ class Units:
 
     @cached_property
     def _without_ranges(self) -> list[Unit]:
-        return [unit for unit in self.all if not unit.ranges and "DW_AT_stmt_list" in unit.top.attributes]
+        return [
+            unit for unit in self.all if not unit.told_ranges and "DW_AT_stmt_list" in unit.top.attributes
+        ]
 
     def unit_at(self, address: int) -> Unit | None:
         """The unit whose code holds a DWARF address."""
