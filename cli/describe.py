@@ -95,6 +95,4 @@ def warn_of_damage(debug: DebugInfo) -> None:
     """Say on stderr that debug information was found damaged, if so: what has been told may be incomplete."""
     if debug.problems:
         first = plain(debug.problems[0])
-        click.echo(
-            f"ttd: the debug information is damaged, and some of it is missing here: {first}", err=True
-        )
+        click.echo(f"ttd: some debug information is damaged or missing: {first}", err=True)

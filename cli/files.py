@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ttd.cli.output import plain
 from ttd.errors import DamagedTrace, InvalidModule, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ trace_argument = click.argument("trace", required=False, type=click.Path(path_ty
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 """`--json`, the same for every command that has it."""
+
+debug_info_option = click.option(
+    "--debug-info",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the debug information of a stripped program is.",
+)
+"""`--debug-info`, the same for every command that has it."""
 
 module_argument = click.argument("module", type=click.Path(path_type=Path))
 """The MODULE of a command: a .wasm file, or a recording, which holds its program."""
@@ -84,13 +93,20 @@ def is_module(path: Path) -> bool:
         return False
 
 
-def module_bytes(path: Path) -> bytes:
-    """The module at `path`: a .wasm file, or the one that a trace holds."""
+def module_bytes(path: Path) -> tuple[bytes, bytes | None]:
+    """The module at `path`: a .wasm file, or the one that a trace holds; and its debug information there.
+
+    That is what the trace has apart from the module, or None.
+    """
     data = read_bytes(path)
     if not data.startswith(SQLITE_MAGIC):
-        return data
+        return data, None
     with open_trace(path) as trace:
-        return trace.module
+        try:
+            return trace.module, trace.debug_info
+        except DamagedTrace as error:
+            click.echo(f"ttd: no debug information: {plain(str(error))}", err=True)
+            return trace.module, None
 
 
 @contextlib.contextmanager
@@ -121,10 +137,21 @@ def _recorded_source(trace: Trace, name: str) -> bytes | None:
         return None
 
 
-def open_module(path: Path) -> Module:
-    """The module at `path`, as `module_bytes`, decoded; raises InvalidModule with the name of the file."""
+def open_module(path: Path, debug_info: Path | None = None) -> Module:
+    """The module at `path`, decoded, with the debug information that is kept apart from it: in file
+    `debug_info`, in the trace, or where it is found. Says on stderr if it is not where it should be.
+
+    Raises InvalidModule with the name of the file; UsageError if `debug_info` cannot be used.
+    """
+    from ttd.debuginfo.separate import find_debug_info, rejoin
     from ttd.wasm.decode import decode
 
-    data = module_bytes(path)
+    data, kept = module_bytes(path)
     with naming(path):
-        return decode(data)
+        module = decode(data)
+    if kept is not None and debug_info is None:
+        return rejoin(module, kept)
+    joined = find_debug_info(module, path, debug_info)
+    if joined.note:
+        click.echo(f"ttd: {plain(joined.note)}", err=True)
+    return joined.module

@@ -99,7 +99,10 @@ def _dwarf_fields(debug: DebugInfo) -> Iterator[tuple[str, str]]:
         return
     versions = " and ".join(map(str, dwarf.versions))
     units = f"{dwarf.units} compile units ({dwarf.units_with_code} with code)"
-    yield "debug information", f"DWARF {versions}, {size(dwarf.size)}, {units}"
+    yield (
+        "debug information",
+        f"DWARF {versions}, {size(dwarf.size)}, {units}{', kept apart' if debug.module.apart else ''}",
+    )
     yield "languages", ", ".join(dwarf.languages) or "not said"
     for compiler in dwarf.compilers:
         yield "compiler", compiler

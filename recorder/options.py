@@ -100,6 +100,8 @@ class RecordOptions:
     host_file: Path | None = None
     engine: str = "compiled"
     limits: Limits = field(default_factory=Limits)
+    debug_info: Path | None = None
+    """The file with the debug information of a stripped program; None: looked for (`debuginfo.separate`)."""
     embed_sources: bool = True
     """Keep the source files that the debug information names, where they are found on this machine."""
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ttd.engine.protocol import MOST, TICK_RULE, Engine, Goal, Host, Limits, Program
 from ttd.engine.slices import slice_end
@@ -34,6 +35,9 @@ from ttd.store.manifest import Manifest, Preopen, RecordedInvocation, RecordedLi
 from ttd.store.writer import TraceWriter
 from ttd.types import Ending, EndKind, Position, StopReason
 from ttd.version import VERSION
+
+if TYPE_CHECKING:
+    from ttd.debuginfo.separate import Joined
 
 TRAP_EXIT_CODE = 134
 """Exit code after a trap: that of a process that ``abort`` has ended."""
@@ -77,6 +81,8 @@ class RecordResult:
     """After a trap: the call stack with source lines, one frame to a line."""
     signal: int = 0
     """The number of the signal that ended the recording; 0 for none."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about debug information and sources, a sentence each."""
     blocked: bool = False
     """The guest's thread is still inside a host call that does not come back. A command line should
     leave by ``os._exit``, after flushing: the interpreter's own way out may wait for it."""
@@ -116,6 +122,8 @@ class _Setup:
             self.module = load_module(self.data)
         except InvalidModule as error:
             raise error.of_file(str(options.program)) from error
+        self.debug = self._find_debug_info()
+        self.module = self.debug.module
         self.entries = plan_invocations(self.module, options.invoke)
         self.wasi = _surroundings(options)
         functions = load_host_file(options.host_file) if options.host_file is not None else {}
@@ -133,6 +141,11 @@ class _Setup:
         self.abandoned = False
         """The engine is in use by a thread that does not come back, and cannot be closed."""
 
+    def _find_debug_info(self) -> Joined:
+        from ttd.debuginfo.separate import find_debug_info
+
+        return find_debug_info(self.module, self.options.program, self.options.debug_info)
+
     def __enter__(self) -> _Setup:
         return self
 
@@ -145,7 +158,7 @@ class _Setup:
         manifest = _manifest(self.options, self.limits, self.wasi, self.entries)
         path = self.options.output or reserve(manifest.name)
         try:
-            writer = TraceWriter.create(path, manifest, self.data)
+            writer = TraceWriter.create(path, manifest, self.data, debug_info=self._debug_info())
         except BaseException:
             if self.options.output is None:
                 path.unlink(missing_ok=True)
@@ -156,11 +169,20 @@ class _Setup:
             writer.flush()
         return writer
 
+    def _debug_info(self) -> bytes:
+        """What the trace needs besides the program to be debugged."""
+        if self.debug.file is None:
+            return b""
+        from ttd.debuginfo.separate import debug_sections
+
+        return debug_sections(self.module)
+
     def sources(self) -> dict[str, bytes]:
         """The source files that are to be kept in the trace. Takes long if the debug information is new."""
         if not self.options.embed_sources:
             return {}
-        folders = self.options.program.absolute().parent, Path.cwd()
+        files = [file for file in (self.options.program, self.debug.file) if file is not None]
+        folders = [*dict.fromkeys(file.absolute().parent for file in files), Path.cwd()]
         return collect_sources(source_names(self.module), folders)
 
 
@@ -183,6 +205,7 @@ class _Recording:
         self._backtrace = ""
         self._error: BaseException | None = None
         self._signal = 0
+        self._notes = [setup.debug.note] if setup.debug.note else []
 
     def run(self) -> RecordResult:
         """Run the guest to its end, or to that of the recording."""
@@ -321,6 +344,7 @@ class _Recording:
             size=self._writer.output_size,
             backtrace=self._backtrace,
             signal=self._signal if interrupted else 0,
+            notes=tuple(self._notes),
             blocked=blocked,
         )
 

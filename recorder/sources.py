@@ -34,7 +34,7 @@ _NAMES = "sources"
 
 def source_names(module: Module) -> list[str]:
     """The paths of the source files that a module's debug information names, found now or earlier."""
-    cache, key = user_cache(), program_key(module.data)
+    cache, key = user_cache(), program_key(module.data, module.apart)
     stored = cache.get(key, _NAMES) if cache is not None else None
     if stored is not None:
         return [str(name) for name in json.loads(stored)]

@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
 from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.separate import debug_info_of
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
 from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
@@ -90,8 +92,12 @@ class Debugger:
         trace: Trace,
         engine: EngineFactory | None = None,
         progress: Callable[[Progress], None] | None = None,
+        debug_info: Path | None = None,
     ) -> None:
         """Load the program of `trace` and stand at its begin. `engine` None: the compiled one.
+
+        `debug_info` is a file with debug information to use instead of what the trace has, for a program
+        that was recorded stripped. Raises UsageError if it does not belong to the program.
 
         `progress` is called some ten times a second during long motions, on the caller's thread.
         The trace stays the caller's: closing the debugger does not close it.
@@ -100,8 +106,8 @@ class Debugger:
         self.progress: Callable[[Progress], None] | None = progress
         self._session = Session(trace, engine)
         self.module: Module = self._session.module
-        self.names: Names = Names(self.module)
-        self.debug: DebugInfo = DebugInfo(self.module)
+        self.debug: DebugInfo = debug_info_of(self.module, debug_info)
+        self.names: Names = self.debug.names
         self._timeline = Timeline(self._session)
         self._timeline.on_progress = self._on_progress
         self._table = Table()

@@ -34,7 +34,7 @@ from ttd.engine.protocol import (
     Stop,
 )
 from ttd.engine.slices import slice_end
-from ttd.errors import DamagedTrace, Divergence, TraceVersionError, unreachable
+from ttd.errors import DamagedTrace, Divergence, InvalidModule, TraceVersionError, unreachable
 from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
 from ttd.state import Snapshot, State
@@ -76,9 +76,20 @@ def program_of(trace: Trace) -> Program:
             f"the trace counts time by tick rule {manifest.tick_rule}, this ttd by rule {TICK_RULE}; "
             "replay it with the version of ttd that recorded it"
         )
-    module = load_module(trace.module)
+    module = with_recorded_debug_info(load_module(trace.module), trace)
     invocations = (_invocation(module, call.function, call.arguments) for call in manifest.invocations)
     return Program(module, tuple(invocations), _limits(manifest.limits), _exhaustion(trace))
+
+
+def with_recorded_debug_info(module: Module, trace: Trace) -> Module:
+    """The module of a trace with the debug information that was kept apart from it, if it is there."""
+    from ttd.debuginfo.separate import rejoin
+
+    try:
+        kept = trace.debug_info
+        return module if kept is None else rejoin(module, kept)
+    except (DamagedTrace, InvalidModule):  # which is among the trace's damage; the rest works without
+        return module
 
 
 def _limits(recorded: RecordedLimits) -> Limits:

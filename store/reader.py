@@ -133,6 +133,17 @@ class Trace:
         return self.file("module", "")
 
     @cached_property
+    def debug_info(self) -> bytes | None:
+        """A module with the debug information that was kept apart from `module`; None where none was.
+
+        Raises DamagedTrace.
+        """
+        try:
+            return self.file("debug", "")
+        except KeyError:
+            return None
+
+    @cached_property
     def sources(self) -> Mapping[str, bytes]:
         """The source files, by their paths in the debug information, each read when asked for.
 
@@ -146,7 +157,8 @@ class Trace:
 
         from ttd.store.schema import file
 
-        what = _MODULE if kind == "module" else f"the source file {name}"
+        others = {"module": _MODULE, "debug": "the debug information"}
+        what = others.get(kind) or f"the source file {name}"
         query = select(file.c.content, file.c.checksum).where(
             file.c.trace == self.number, file.c.kind == kind, file.c.name == encode_text(name)
         )
@@ -185,7 +197,17 @@ class Trace:
 
         Module, sources and pages are checked as they are read: `ttd.store.verify` reads them all.
         """
-        return (*self._database.notes, *self._log.damage)
+        return (*self._database.notes, *self._log.damage, *self._debug_info_damage)
+
+    @cached_property
+    def _debug_info_damage(self) -> tuple[str, ...]:
+        try:
+            self.file("debug", "")
+        except KeyError:
+            return ()
+        except DamagedTrace as error:
+            return (str(error),)
+        return ()
 
     @property
     def event_count(self) -> int:

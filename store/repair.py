@@ -33,7 +33,8 @@ def repair(source: Path, target: Path) -> Repair:
     with Trace.open(source) as trace:
         losses = list(trace.damage)
         sources = _sources(trace, losses)
-        writer = TraceWriter.create(target, trace.manifest, trace.module, sources)
+        debug_info = _debug_info(trace)
+        writer = TraceWriter.create(target, trace.manifest, trace.module, sources, debug_info=debug_info)
         with writer:
             events = _events(trace, writer, losses)
             snapshots = _snapshots(trace, writer, events, losses)
@@ -44,6 +45,14 @@ def repair(source: Path, target: Path) -> Repair:
                 writer.progress(ending.position)
     with Trace.open(target) as saved:
         return Repair(events, snapshots, saved.ending.position, tuple(losses))
+
+
+def _debug_info(trace: Trace) -> bytes:
+    """What is kept apart from the module; nothing if it is damaged, which `damage` has told."""
+    try:
+        return trace.debug_info or b""
+    except DamagedTrace:
+        return b""
 
 
 def _sources(trace: Trace, losses: list[str]) -> dict[str, bytes]:

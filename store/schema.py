@@ -45,13 +45,15 @@ file = Table(
     "file",
     metadata,
     Column("trace", ForeignKey("trace.id"), primary_key=True),
-    Column("kind", Text, primary_key=True, comment="`module` (exactly one) or `source`."),
+    Column(
+        "kind", Text, primary_key=True, comment="`module` (exactly one), `debug` (at most one) or `source`."
+    ),
     Column(
         "name", LargeBinary, primary_key=True, comment="Path of a source in the debug information; UTF-8."
     ),
     Column("content", ForeignKey("content.id"), nullable=False, comment="The bytes of the file."),
     Column("checksum", LargeBinary, nullable=False, comment="Over `file`, trace, kind, name; then the hash."),
-    comment="The module and the source files that belong to a recording.",
+    comment="The module, the source files, and a module with the debug information if it was kept apart.",
 )
 
 events = Table(

@@ -77,15 +77,18 @@ class TraceWriter:
         module: bytes,
         sources: Mapping[str, bytes] | None = None,
         *,
+        debug_info: bytes = b"",
         shared: bool = False,
     ) -> TraceWriter:
         """Begin a recording in a new file `path`, which appears, with all that is known now in it, as soon as
         the writer's thread has made it: SQLAlchemy alone takes 0.15 s to import, and nobody waits for it.
 
+        `debug_info` is a module with the debug information that `module` has not in itself, if any.
         An empty file there is replaced. With `shared` the recording is added to those that a database at
         `path` has already. Raises UsageError when there is something else, or it cannot be written.
         """
         files = [("module", "", module), *(("source", *item) for item in (sources or {}).items())]
+        files += [("debug", "", debug_info)] if debug_info else []
         _check_sizes(files)
         with _telling(path):
             if shared and path.exists() and path.stat().st_size:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.describe import frame_json, warn_of_damage
-from ttd.cli.files import json_option, module_argument, open_module
+from ttd.cli.files import debug_info_option, json_option, module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json_list
 from ttd.errors import UsageError
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Count from the beginning of the code section, as DWARF and llvm-symbolizer do.",
 )
+@debug_info_option
 @json_option
-def command(module: Path, addresses: tuple[str, ...], code_relative: bool, as_json: bool) -> None:
+def command(
+    module: Path, addresses: tuple[str, ...], code_relative: bool, debug_info: Path | None, as_json: bool
+) -> None:
     """Tell functions and source lines of addresses in a module, those of inlined functions too.
 
     MODULE is a .wasm file, or a recording, which holds its program. An ADDRESS is a byte offset in the
@@ -48,7 +51,7 @@ def command(module: Path, addresses: tuple[str, ...], code_relative: bool, as_js
     from ttd.debuginfo import DebugInfo
 
     numbers: Iterable[int] = [_number(text) for text in addresses] if addresses else map(_number, _words())
-    debug = DebugInfo(open_module(module))
+    debug = DebugInfo(open_module(module, debug_info))
     found = (
         (number, debug.source_frames(debug.pc_of(number) if code_relative else number)) for number in numbers
     )

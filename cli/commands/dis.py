@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.describe import frame_json, warn_of_damage
-from ttd.cli.files import json_option, module_argument, naming, open_module, source_reader
+from ttd.cli.files import debug_info_option, json_option, module_argument, naming, open_module, source_reader
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json_list
 from ttd.errors import UsageError
@@ -30,8 +30,16 @@ if TYPE_CHECKING:
 @click.argument("function", required=False)
 @click.option("-l", "--list", "only_list", is_flag=True, help="List the functions, without their code.")
 @click.option("--no-source", is_flag=True, help="Instructions only, without lines of the source.")
+@debug_info_option
 @json_option
-def command(module: Path, function: str | None, only_list: bool, no_source: bool, as_json: bool) -> None:
+def command(
+    module: Path,
+    function: str | None,
+    only_list: bool,
+    no_source: bool,
+    debug_info: Path | None,
+    as_json: bool,
+) -> None:
     """Disassemble a module, or one FUNCTION of it, given by name or number.
 
     MODULE is a .wasm file, or a recording, which holds its program. The number before each
@@ -49,9 +57,9 @@ def command(module: Path, function: str | None, only_list: bool, no_source: bool
     from ttd.debuginfo import DebugInfo
     from ttd.static.listing import Sources
 
-    debug = DebugInfo(open_module(module))
+    debug = DebugInfo(open_module(module, debug_info))
     functions = debug.module.functions
-    chosen = functions if function is None else _find(debug.module, debug.names, function)
+    chosen = functions if function is None else _find(debug, function)
     with naming(module), source_reader(module) as reader:
         if as_json:
             write_json_list(_json(debug, each, only_list) for each in chosen)
@@ -121,21 +129,20 @@ def _headline(module: Module, function: Function, names: Names) -> str:
     return text if function.imported is None else f"{text}  (imported)"
 
 
-def _indices(module: Module, names: Names, text: str) -> list[int]:
-    """By the module's own names, else by those of its debug information: `main` often has another name."""
-    from ttd.debuginfo import DebugInfo
+def _find(debug: DebugInfo, text: str) -> tuple[Function, ...]:
+    """The functions that go by a name or number; raises UsageError.
 
-    return names.functions_named(text) or DebugInfo(module).find_functions(text)
-
-
-def _find(module: Module, names: Names, text: str) -> tuple[Function, ...]:
-    """The functions that go by a name or number; raises UsageError."""
+    By the module's own names, else by those of its debug information: `main` often has another name.
+    """
+    module, names = debug.module, debug.names
     if text.isdecimal():
         if int(text) >= len(module.functions):
             raise UsageError(f"the module has no function {text}; its functions are numbered from 0 to "
                              f"{len(module.functions) - 1}")  # fmt: skip
         return (module.functions[int(text)],)
-    found = tuple(module.functions[index] for index in _indices(module, names, text))
+    found = tuple(
+        module.functions[index] for index in names.functions_named(text) or debug.find_functions(text)
+    )
     if not found:
         known = [names.function(f.index) for f in module.functions]
         close = difflib.get_close_matches(text, known, n=1)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.describe import invocation_text, values_text
-from ttd.cli.files import is_module, json_option, naming, open_module, open_trace
+from ttd.cli.files import debug_info_option, is_module, json_option, naming, open_module, open_trace
 from ttd.cli.group import Command
 from ttd.cli.output import Json, moment, plain, size, write_fields, write_json
+from ttd.errors import DamagedTrace, UsageError
 
 if TYPE_CHECKING:
     from ttd.store.trace import Trace
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[TRACE|MODULE]")
+@debug_info_option
 @json_option
-def command(file: Path | None, as_json: bool) -> None:
+def command(file: Path | None, debug_info: Path | None, as_json: bool) -> None:
     """Tell about a recording, or about a module: a .wasm file.
 
     Of a recording (the latest, if nothing is named): program, surroundings, end, size. Of a module:
@@ -38,15 +40,17 @@ def command(file: Path | None, as_json: bool) -> None:
       ttd info hello.wasm
     """
     if file is not None and is_module(file):
-        _tell_module(file, as_json)
+        _tell_module(file, debug_info, as_json)
+    elif debug_info is not None:
+        raise UsageError("--debug-info is for modules; 'ttd replay' takes it with a recording")
     else:
         _tell_trace(file, as_json)
 
 
-def _tell_module(path: Path, as_json: bool) -> None:
+def _tell_module(path: Path, debug_info: Path | None, as_json: bool) -> None:
     from ttd.cli import moduleinfo
 
-    module = open_module(path)
+    module = open_module(path, debug_info)
     with naming(path):
         if as_json:
             write_json(moduleinfo.as_json(str(path), module))
@@ -88,10 +92,21 @@ def _fields(trace: Trace) -> Iterator[tuple[str, str]]:
     yield "snapshots", str(len(trace.snapshots))
     yield "source files", str(len(trace.source_names()))
     yield "module", size(len(trace.module))
+    apart = _debug_info_size(trace)
+    if apart:
+        yield "debug information", f"{size(apart)}, kept apart from the module"
     yield "file size", size(trace.path.stat().st_size)
     yield "format", f"version {manifest.format_version}, tick rule {manifest.tick_rule}"
     for damage in trace.damage:
         yield "damaged", plain(damage)
+
+
+def _debug_info_size(trace: Trace) -> int:
+    """Bytes of what is kept apart from the module; 0 also where it is damaged."""
+    try:
+        return len(trace.debug_info or b"")
+    except DamagedTrace:
+        return 0
 
 
 def _json(trace: Trace) -> Json:
@@ -130,6 +145,7 @@ def _json(trace: Trace) -> Json:
         ],
         "sources": trace.source_names(),
         "module_size": len(trace.module),
+        "debug_info_size": _debug_info_size(trace),
         "damage": list(trace.damage),
     }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ttd.cli.files import ENGINES
+from ttd.cli.files import ENGINES, debug_info_option
 from ttd.cli.group import Command
 from ttd.cli.output import Progress, plain
 from ttd.errors import UsageError
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sources/--no-sources", default=True, help="Keep the program's source files in the recording (default)."
 )
+@debug_info_option
 @click.option("-q", "--quiet", is_flag=True, help="Do not tell where the recording is.")
 def command(
     program: Path,
@@ -62,12 +63,16 @@ def command(
     host_file: Path | None,
     engine: str,
     sources: bool,
+    debug_info: Path | None,
     quiet: bool,
 ) -> int:
     """Run a WebAssembly program and record the run.
 
     Options before PROGRAM.wasm are ttd's; everything behind it goes to the program. The program sees
     only the directories, variables and arguments it is given; its output goes through untouched.
+
+    Debug information and source files are kept in the recording. That of a stripped program is looked for
+    where the program says, and in PROGRAM.debug.wasm.
 
     The exit code is the program's own: 134 if it trapped (a backtrace says where), 130 if Ctrl-C
     stopped it. Mistakes in the command exit with 2 before anything runs.
@@ -89,6 +94,7 @@ def command(
         invoke=(invoke, *arguments) if invoke else (),
         host_file=host_file,
         engine=engine,
+        debug_info=debug_info,
         embed_sources=sources,
     )
     with _progress(quiet) as progress:
@@ -152,6 +158,8 @@ def _report(result: RecordResult, is_latest: bool, quiet: bool) -> int:
         click.echo(f"ttd: the program trapped: {plain(str(result.ending.trap))}", err=True)
         for line in result.backtrace.splitlines():
             click.echo(plain(line), err=True)
+    for note in result.notes:
+        click.echo(f"ttd: {plain(note)}", err=True)
     if not quiet:
         how = "" if result.ending.kind is EndKind.TRAP else f" ({result.ending.describe()})"
         path = plain(str(result.path))

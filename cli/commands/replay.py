@@ -14,7 +14,7 @@ import click
 
 from ttd.cli.describe import warn_of_damaged_trace
 from ttd.cli.exitcodes import SUCCESS
-from ttd.cli.files import engine_option, open_trace, replaying_engine, trace_argument
+from ttd.cli.files import debug_info_option, engine_option, open_trace, replaying_engine, trace_argument
 from ttd.cli.group import Command
 from ttd.errors import UsageError
 
@@ -42,6 +42,7 @@ class ReplayCommand(Command):
     help="Run the commands in a file; may be repeated.",
 )  # fmt: skip
 @click.option("--at", metavar="POSITION", help="Start there: 1200:7, 'event 5', 37%, end.")
+@debug_info_option
 @engine_option
 @click.option("-i", "--interactive", is_flag=True, help="Go on at the prompt after -e and -x.")
 @click.pass_context
@@ -51,6 +52,7 @@ def command(
     commands: tuple[str, ...],
     scripts: tuple[Path, ...],
     at: str | None,
+    debug_info: Path | None,
     engine: str | None,
     interactive: bool,
 ) -> int:
@@ -75,7 +77,10 @@ def command(
     if interactive and not terminal:
         raise UsageError("--interactive needs a terminal")
     planned = list(_in_order(ctx, commands, scripts))
-    with open_trace(trace) as opened, Debugger(opened, replaying_engine(engine)) as debugger:
+    with (
+        open_trace(trace) as opened,
+        Debugger(opened, replaying_engine(engine), debug_info=debug_info) as debugger,
+    ):
         session = Session(debugger, sys.stdout)
         if at is not None:
             session.start_at(at)

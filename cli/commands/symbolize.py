@@ -13,14 +13,15 @@ from typing import IO
 import click
 
 from ttd.cli.describe import warn_of_damage
-from ttd.cli.files import module_argument, open_module
+from ttd.cli.files import debug_info_option, module_argument, open_module
 from ttd.cli.group import Command
 
 
 @click.command(cls=Command)
 @module_argument
 @click.argument("text", required=False, type=click.File("rb"), default="-", metavar="[FILE]")
-def command(module: Path, text: IO[bytes]) -> None:
+@debug_info_option
+def command(module: Path, text: IO[bytes], debug_info: Path | None) -> None:
     """Rewrite the backtraces in a text with the functions and source lines of a module.
 
     The text is FILE, or standard input: what Wasmtime, Node or a browser (Chrome, Edge, Firefox, Safari)
@@ -29,7 +30,7 @@ def command(module: Path, text: IO[bytes]) -> None:
     through unchanged.
 
     The module may be another build than the one that failed if only its custom sections differ: keep the
-    one with debug information, and ship a stripped copy.
+    one with debug information, and ship a stripped copy. --debug-info names it where MODULE is stripped.
 
     \b
     Examples:
@@ -38,7 +39,7 @@ def command(module: Path, text: IO[bytes]) -> None:
     from ttd.debuginfo import DebugInfo
     from ttd.static.symbolize import Symbolizer
 
-    debug = DebugInfo(open_module(module))
+    debug = DebugInfo(open_module(module, debug_info))
     symbolizer = Symbolizer(debug)
     for line in symbolizer.lines(_decoded(text)):
         sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape"))

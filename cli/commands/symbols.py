@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.describe import warn_of_damage
-from ttd.cli.files import json_option, module_argument, open_module
+from ttd.cli.files import debug_info_option, json_option, module_argument, open_module
 from ttd.cli.group import Command
 from ttd.cli.output import Json, plain, write_json, write_json_list, write_table
 
@@ -32,8 +32,11 @@ ORDERS: dict[str, Callable[[Symbol], tuple[object, ...]]] = {
 @click.option("-s", "--sort", type=click.Choice(tuple(ORDERS)), default="address", help="The order.")
 @click.option("-k", "--kind", type=click.Choice(("function", "data")), help="Only functions, or only data.")
 @click.option("-u", "--by-unit", is_flag=True, help="Add up by compile unit, largest first.")
+@debug_info_option
 @json_option
-def command(module: Path, sort: str, kind: str | None, by_unit: bool, as_json: bool) -> None:
+def command(
+    module: Path, sort: str, kind: str | None, by_unit: bool, debug_info: Path | None, as_json: bool
+) -> None:
     """List the functions and data of a module with address and size in bytes: what is in it, and how big.
 
     MODULE is a .wasm file, or a recording. The address of a function is the byte offset of its first
@@ -50,7 +53,7 @@ def command(module: Path, sort: str, kind: str | None, by_unit: bool, as_json: b
     from ttd.debuginfo import DebugInfo
     from ttd.static import symbols
 
-    debug = DebugInfo(open_module(module))
+    debug = DebugInfo(open_module(module, debug_info))
     found = [] if kind == "data" else list(symbols.functions(debug))
     found += [] if kind == "function" else symbols.data_objects(debug)
     found.sort(key=ORDERS[sort])

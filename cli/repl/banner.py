@@ -23,7 +23,10 @@ def banner(session: Session) -> Iterator[str]:
     for damage in trace.damage:
         yield f"Damaged: {plain(damage)}"
     if not debugger.debug.has_dwarf:
-        yield "The program has no debug information; build it with -g to see source lines and variables."
+        yield (
+            "The program has no debug information: build it with -g to see source lines and variables, "
+            "or name the file that has it with --debug-info."
+        )
     where = debugger.where()
     place = "its beginning" if where.position == debugger.begin else f"{where.position}"
     yield f"At {place}; 'goto end' goes to the end, 'help' lists the commands."

@@ -236,7 +236,14 @@ class Units:
         return self.dwarf.range_lists()
 
     def _open(self, cu: CompileUnit) -> Unit | None:
-        return Unit(self, cu, cu.get_top_DIE())
+        unit = Unit(self, cu, cu.get_top_DIE())
+        elsewhere = text_of(unit.top, "DW_AT_dwo_name") or text_of(unit.top, "DW_AT_GNU_dwo_name")
+        if elsewhere:
+            self.problems.note(
+                f"the debug information of {unit.name or 'a unit'} is in {elsewhere} (split DWARF), "
+                "which ttd does not read; build without -gsplit-dwarf"
+            )
+        return unit
 
     @cached_property
     def _by_address(self) -> tuple[list[int], list[tuple[int, int, Unit]]]:

@@ -103,7 +103,7 @@ class Instrumented:
         self.probing = probing or watching
         self.watching = watching
         self.variant = "watching" if watching else "probing" if probing else ""
-        self.variant += "+bases" if always_live is not None else ""
+        self.variant += "+bases" + module.apart if always_live is not None else ""
         """Names all choices that the emitted code depends on, besides the module; part of its key in the
         cache (`ttd.engine.cache`)."""
         self._find_always_live = always_live

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from ttd.debuginfo import DebugInfo
+from ttd.debuginfo.separate import build_id
 from ttd.errors import InvalidModule
 from ttd.wasm.expression import read_count
 from ttd.wasm.leb128 import read_u32
@@ -60,11 +61,10 @@ class DebugSummary(NamedTuple):
 
 def sections(module: Module) -> list[SectionSummary]:
     """All sections, in the order of the file."""
-    customs = iter(module.customs)
     return [
         SectionSummary(
             section.id,
-            printable(next(customs).name) if section.id == 0 else _NAMES.get(section.id, "unknown"),
+            _text(module.data, section.offset)[0] if section.id == 0 else _NAMES.get(section.id, "unknown"),
             section.offset,
             section.size,
             None if section.id in _WITHOUT_ITEMS else read_u32(module.data, section.offset)[0],
@@ -110,11 +110,11 @@ def notes(module: Module) -> list[tuple[str, str]]:
     ``build_id`` as hexadecimal digits, ``external_debug_info`` and ``sourceMappingURL`` as they are.
     """
     found: list[tuple[str, str]] = []
+    identity = build_id(module)
     for section in module.customs:
         with suppress(InvalidModule, IndexError):
-            if section.name == "build_id":
-                size, start = read_count(section.data, 0, len(section.data))
-                found.append((section.name, section.data[start : start + size].hex()))
+            if section.name == "build_id" and identity is not None:
+                found.append((section.name, identity.hex()))
             elif section.name in ("external_debug_info", "sourceMappingURL"):
                 found.append((section.name, _text(section.data, 0)[0]))
     return found

@@ -218,6 +218,8 @@ class Module:
     sections: tuple[Section, ...]
     code_offset: int
     """Offset of the contents of the code section: what DWARF addresses count from. 0 without code."""
+    apart: str = ""
+    """Names, as a digest, the debug information that `customs` has from another file than `data`, if any."""
 
     @cached_property
     def exports_by_name(self) -> dict[str, Export]:
