@@ -19,7 +19,7 @@ def main() -> int:
 
     from ttd.engine.builds import Compiled, new_engine
     from ttd.engine.validate import load_module
-    from ttd.instrument.module import Instrumented
+    from ttd.instrument.program import Instrumented
 
     wall, processor = time.perf_counter(), time.process_time()
     if how == "plain":

@@ -16,7 +16,7 @@ import wasmtime
 from tests.support import ROOT
 from ttd.engine.builds import Compiled, new_engine
 from ttd.engine.cache import Cache, CacheUnusable, open_user_cache, program_key, user_cache
-from ttd.instrument.module import Instrumented
+from ttd.instrument.program import Instrumented
 from ttd.wasm.decode import decode
 
 KEY = program_key(b"one")
@@ -319,8 +319,8 @@ def forbid_instrumenting(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("it was instrumented again")
 
     monkeypatch.setattr(Instrumented, "encode", refuse)
-    monkeypatch.setattr("ttd.engine.builds.continuation", refuse)
-    monkeypatch.setattr("ttd.engine.builds.entry", refuse)
+    monkeypatch.setattr("ttd.instrument.continuation.continuation", refuse)
+    monkeypatch.setattr("ttd.instrument.continuation.entry", refuse)
 
 
 def test_the_second_time_nothing_is_instrumented(

@@ -16,7 +16,7 @@ from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import FrameProbe, Goal, Invocation, Limits, Program
 from ttd.engine.validate import load_module
 from ttd.errors import EngineUnusable
-from ttd.instrument.module import Instrumented
+from ttd.instrument.program import Instrumented
 from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import Memory, Snapshot

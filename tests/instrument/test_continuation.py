@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ttd.instrument.continuation import continuation
-from ttd.instrument.module import Instrumented
-from ttd.instrument.sites import SiteKind
+from ttd.instrument.program import Instrumented
+from ttd.instrument.site import SiteKind
 from ttd.wasm.builder import Code, ModuleBuilder
 from ttd.wasm.decode import decode
 from ttd.wasm.model import FuncType, Instruction, Module, ValType

@@ -8,7 +8,7 @@ import pytest
 
 from tests.instrument.floats import program
 from ttd.instrument.continuation import continuation
-from ttd.instrument.module import Instrumented
+from ttd.instrument.program import Instrumented
 from ttd.wasm.decode import decode
 from ttd.wasm.leb128 import read_unsigned
 from ttd.wasm.model import Module

@@ -14,7 +14,7 @@ from tests.instrument.floats import NUMERIC, every_use, lane_count, one_operatio
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import Goal, Invocation, Program
 from ttd.engine.validate import load_module
-from ttd.instrument.module import Instrumented
+from ttd.instrument.program import Instrumented
 from ttd.interpreter import Interpreter
 from ttd.state import Memory, Snapshot
 from ttd.types import Position, Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import wasmtime
 
-from ttd.instrument.module import Instrumented
+from ttd.instrument.program import Instrumented
 from ttd.instrument.sites import FunctionPlan
 from ttd.instrument.sitetable import SiteTable
 from ttd.wasm.decode import decode

@@ -1,6 +1,7 @@
 """An instrumented program as Wasmtime's modules: itself, its continuations, entrances, patches and gates.
 
 Each is made when it is first asked for, and kept in the cache of the user. Instances of them are `native`'s.
+What writes code is imported where it is needed: a program that is in the cache needs none of it.
 
 May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.cache` and wasmtime.
 """
@@ -16,11 +17,9 @@ from wasmtime import _ffi as ffi
 
 from ttd.engine.cache import Cache, program_key
 from ttd.errors import EngineUnusable
-from ttd.instrument.continuation import continuation, entry, patch, question
 from ttd.instrument.facts import Facts
-from ttd.instrument.module import Instrumented
-from ttd.instrument.probes import NOWHERE, Places
-from ttd.instrument.sites import Site
+from ttd.instrument.program import Instrumented
+from ttd.instrument.site import NOWHERE, Places, Site
 from ttd.instrument.sitetable import SiteTable
 from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.predicate import Predicate
@@ -106,27 +105,34 @@ class Compiled:
         """What stands in for a function to note the tick at `places`."""
         key = function, places
         if key not in self._patches:
+            from ttd.instrument.continuation import patch
+
             made = patch(self.instrumented, function, places)
             self._patches[key] = self._compile(made)
         return self._patches[key]
 
     def question(self, predicate: Predicate) -> wasmtime.Module:
         """What answers a predicate."""
+        from ttd.instrument.continuation import question
+
         if predicate.key not in self._questions:
             self._questions[predicate.key] = self._compile(question(self.instrumented, predicate))
         return self._questions[predicate.key]
 
     def thaw(self, site: Site, places: Places = NOWHERE) -> wasmtime.Module:
         """The continuation of a site; one that notes the tick at `places`."""
+
+        def make() -> bytes:
+            from ttd.instrument.continuation import continuation
+
+            return continuation(self.instrumented, site, places)
+
         if places:
             noting = site.function, site.number, places
             if noting not in self._noting:
-                made = continuation(self.instrumented, site, places)
-                self._noting[noting] = self._compile(made)
+                self._noting[noting] = self._compile(make())
             return self._noting[noting]
-        return self._entrance(
-            site.function, site.number, "thaw", lambda: continuation(self.instrumented, site)
-        )
+        return self._entrance(site.function, site.number, "thaw", make)
 
     def gates(self, text: str) -> wasmtime.Module:
         """The gates whose module has this text."""
@@ -137,7 +143,13 @@ class Compiled:
 
     def enter(self, function: int) -> wasmtime.Module:
         """What calls a function from outside."""
-        return self._entrance(function, -1, "enter", lambda: entry(self.instrumented, function))
+
+        def make() -> bytes:
+            from ttd.instrument.continuation import entry
+
+            return entry(self.instrumented, function)
+
+        return self._entrance(function, -1, "enter", make)
 
     def _entrance(self, function: int, site: int, kind: str, make: Callable[[], bytes]) -> wasmtime.Module:
         key = function, site

@@ -46,8 +46,8 @@ from ttd.engine.search import Search
 from ttd.engine.stores import new_store
 from ttd.errors import EngineUnusable, TtdError, unreachable
 from ttd.instrument import abi
-from ttd.instrument.module import Instrumented
-from ttd.instrument.sites import Site
+from ttd.instrument.program import Instrumented
+from ttd.instrument.site import Site
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import WASM_PAGE, Frame, Snapshot, State
 from ttd.types import UNKNOWN_STEP, Ending, EndKind, Position, StopReason, Trap, TrapKind, Value

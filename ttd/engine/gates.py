@@ -44,7 +44,7 @@ from ttd.instrument.gates import (
     recording_gates,
     replaying_gates,
 )
-from ttd.instrument.module import host_type
+from ttd.instrument.program import host_type
 from ttd.types import UNKNOWN_STEP, Position
 from ttd.wasm.model import ExternKind, Module
 

@@ -23,9 +23,8 @@ from ttd.engine.memory import LinearMemory
 from ttd.engine.references import References
 from ttd.errors import LinkError, check
 from ttd.instrument import abi
-from ttd.instrument.module import constant, gate_type, mutable_globals
-from ttd.instrument.probes import NOWHERE, Places
-from ttd.instrument.sites import Site
+from ttd.instrument.program import constant, gate_type, mutable_globals
+from ttd.instrument.site import NOWHERE, Places, Site
 from ttd.state import Frame, State
 from ttd.types import UNKNOWN_STEP, Position, Value
 from ttd.wasm.builder import Code, ModuleBuilder

@@ -18,8 +18,7 @@ from typing import TypeAlias
 from ttd.engine.native import Native
 from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Host, Probe, WatchProbe, WriteReporting
 from ttd.instrument import abi
-from ttd.instrument.probes import straight_from_entry
-from ttd.instrument.sites import Site, SiteKind
+from ttd.instrument.site import Site, SiteKind
 from ttd.interpreter.probes import overlaps
 from ttd.state import Frame, State
 from ttd.types import Position, Value
@@ -94,13 +93,15 @@ class Scout:
             for probe in probes
             if isinstance(probe, WatchProbe) and probe.length and probe.memory < len(self.module.memories)
         ]
-        self._straight = {
-            function: straight_from_entry(native.instrumented.plan(function).typing)
-            for function in self._code
-        }
+        self._straight = {function: self._find_straight(function) for function in self._code}
         self._memories = state.memories
         self._left_at_limit = False
         self._arm()
+
+    def _find_straight(self, function: int) -> frozenset[int]:
+        from ttd.instrument.probes import straight_from_entry  # late: writes code, which is compiled already
+
+        return straight_from_entry(self._native.instrumented.plan(function).typing)
 
     # --- arming ----------------------------------------------------------------------------------------
 

@@ -32,9 +32,11 @@ from ttd.instrument.emit import (
     local_set,
 )
 from ttd.instrument.hints import Hints, shifted, with_hints
-from ttd.instrument.module import Instrumented, declarations
-from ttd.instrument.probes import NOTE_TYPE, NOWHERE, WROTE_TYPE, Places, note_before
-from ttd.instrument.sites import LOOP, Site, SiteKind
+from ttd.instrument.module import ModuleWriter, declarations
+from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE, note_before
+from ttd.instrument.program import Instrumented
+from ttd.instrument.site import NOWHERE, Places, Site, SiteKind
+from ttd.instrument.sites import LOOP
 from ttd.instrument.types import TypeTable
 from ttd.wasm.encode import encode
 from ttd.wasm.leb128 import write_unsigned
@@ -80,7 +82,8 @@ class _Continuation:
         """Those of the first function of the module."""
         self.leaves = False
         """Whether what GO calls may leave to another continuation."""
-        self.layout = instrumented.layout(
+        self._writer = ModuleWriter(instrumented)
+        self.layout = self._writer.layout(
             self._import_original, self._import_segment_helper, self._import_note, self._import_watcher
         )
 
@@ -92,7 +95,7 @@ class _Continuation:
         return self._use(abi.function(index), self.module.functions[index].type)
 
     def _import_segment_helper(self, instruction: Instruction) -> int:
-        helper = self.instrumented.segment_helper(instruction)
+        helper = self._writer.segment_helper(instruction)
         return self._use(helper.name, helper.type)
 
     def _import_note(self) -> int:
@@ -218,9 +221,9 @@ class _Continuation:
 
     def _shell(self, imports: list[Import], functions: list[Function]) -> Module:
         """The module around the functions: everything that is not a function is imported."""
-        shared = self.instrumented.shared_imports()
+        shared = self._writer.shared_imports()
         go = Export(abi.GO, ExternKind.FUNCTION, len(functions) - 1)
-        return self.instrumented.continuation_shell(
+        return self._writer.continuation_shell(
             tuple(self.types.types), tuple(imports + shared), tuple(functions), (go,)
         )
 

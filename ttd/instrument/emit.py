@@ -55,16 +55,8 @@ from typing import Protocol, cast
 from ttd.errors import InternalError
 from ttd.instrument import abi
 from ttd.instrument.readings import Mending
-from ttd.instrument.sites import (
-    CALL,
-    CALL_INDIRECT,
-    LOOP,
-    RETURN_CALL,
-    FunctionPlan,
-    Site,
-    SiteGroup,
-    SiteKind,
-)
+from ttd.instrument.site import Site, SiteKind
+from ttd.instrument.sites import CALL, CALL_INDIRECT, LOOP, RETURN_CALL, FunctionPlan, SiteGroup
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode

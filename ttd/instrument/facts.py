@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ttd.instrument.sites import FunctionPlan
 from ttd.wasm.model import ValType
+
+if TYPE_CHECKING:
+    from ttd.instrument.sites import FunctionPlan
 
 
 class Facts(NamedTuple):
-    """See `module.Instrumented`, which has them as its attributes."""
+    """See `program.Instrumented`, which has them as its attributes."""
 
     ticking: frozenset[int]
     exceptions: bool
@@ -44,7 +46,7 @@ class Facts(NamedTuple):
         return Facts(frozenset(ticking), exceptions, references, writes_tables, dict(always_live))
 
 
-class Plans(Mapping[int, FunctionPlan]):
+class Plans(Mapping[int, "FunctionPlan"]):
     """The plans of all ticking functions, by function index; each is made when it is first asked for."""
 
     def __init__(self, indices: Callable[[], frozenset[int]], make: Callable[[int], FunctionPlan]) -> None:

@@ -15,7 +15,7 @@ May import base, `ttd.wasm` and this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, cast
@@ -34,7 +34,6 @@ from ttd.instrument.emit import (
     local_set,
     shadow_memarg,
 )
-from ttd.instrument.facts import Facts, Plans
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.nan import makes_nans
 from ttd.instrument.probes import (
@@ -46,9 +45,8 @@ from ttd.instrument.probes import (
     note_function,
     wrote_function,
 )
-from ttd.instrument.sites import FunctionPlan
+from ttd.instrument.program import Instrumented, constant, gate_type, host_type, mutable_globals
 from ttd.instrument.types import TypeTable
-from ttd.types import Value
 from ttd.wasm.encode import encode
 from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import (
@@ -60,7 +58,6 @@ from ttd.wasm.model import (
     Function,
     FuncType,
     Global,
-    GlobalType,
     Import,
     Instruction,
     MemoryType,
@@ -71,12 +68,9 @@ from ttd.wasm.model import (
     ValType,
 )
 from ttd.wasm.opcodes import BY_MNEMONIC, Immediates
-from ttd.wasm.ticks import ticks_at_entry
 
 _VOID = FuncType((), ())
 _REF_FUNC, _END = BY_MNEMONIC["ref.func"], BY_MNEMONIC["end"]
-_THROWING = frozenset(BY_MNEMONIC[name] for name in ("throw", "throw_ref", "try_table"))
-_TABLE_WRITERS = frozenset(BY_MNEMONIC[f"table.{name}"] for name in ("set", "grow", "fill", "copy", "init"))
 
 
 class SegmentHelper(NamedTuple):
@@ -87,105 +81,14 @@ class SegmentHelper(NamedTuple):
     code: bytes
 
 
-class Instrumented:
-    """A module and all that its instrumentation and its continuations need to know. `encode` writes it."""
+class ModuleWriter:
+    """Writes the instrumented module (`encode`), and what modules that go on in the middle of it share with
+    it."""
 
-    def __init__(
-        self,
-        module: Module,
-        always_live: Callable[[int], int] | None = None,
-        probing: bool = False,
-        watching: bool = False,
-    ) -> None:
-        """`always_live` gives, by function, the mask of locals that debug information needs. `probing` makes
-        a build in which functions can be patched, and with `watching` memory be watched, too (`probes`)."""
-        self.module = module
-        self.probing = probing or watching
-        self.watching = watching
-        self.variant = "watching" if watching else "probing" if probing else ""
-        self.variant += "+bases" + module.apart if always_live is not None else ""
-        """Names all choices that the emitted code depends on, besides the module; part of its key in the
-        cache (`ttd.engine.cache`)."""
-        self._find_always_live = always_live
-        self.plans = Plans(lambda: self.ticking, self._plan)
+    def __init__(self, instrumented: Instrumented) -> None:
+        self.module = instrumented.module
+        self._program = instrumented
         self._hints: dict[int, Hints] = {}
-        self._imported = sum(function.imported is not None for function in module.functions)
-        self._imported_tables = sum(entry.kind is ExternKind.TABLE for entry in module.imports)
-
-    def with_probes(self, watching: bool) -> Instrumented:
-        """A build with probes of the same module; it shares what was found out about it."""
-        build = Instrumented(self.module, self._find_always_live, True, watching)
-        build.adopt(self.facts)
-        build.plans = self.plans
-        return build
-
-    def plan(self, index: int) -> FunctionPlan:
-        """The plan of any function of the guest's own. One that does not tick has no sites in truth."""
-        return self.plans[index] if index in self.ticking else self._plan(index)
-
-    def _plan(self, index: int) -> FunctionPlan:
-        always = self.always_live.get(index, 0)
-        return FunctionPlan(self.module, self.module.functions[index], self.ticking, always)
-
-    # --- facts: what a look at all of the code tells --------------------------------------------------
-
-    @property
-    def facts(self) -> Facts:
-        """What is worth remembering, for `adopt` in another process."""
-        return Facts(
-            self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live
-        )
-
-    def adopt(self, facts: Facts) -> None:
-        """Take over what another instance has found out about the same module."""
-        self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live = facts
-
-    @cached_property
-    def ticking(self) -> frozenset[int]:
-        """The functions that tick at entry: those that can be frozen."""
-        return frozenset(f.index for f in self._own() if ticks_at_entry(f))
-
-    @cached_property
-    def always_live(self) -> Mapping[int, int]:
-        """The masks of locals that are kept for debugging, of the functions that tick and have any."""
-        if self._find_always_live is None:
-            return {}
-        masks = {index: self._find_always_live(index) for index in self.ticking}
-        return {index: mask for index, mask in masks.items() if mask}
-
-    @cached_property
-    def exceptions(self) -> bool:
-        """Whether there can be exceptions."""
-        return bool(self.module.tags) or any(
-            instruction.op in _THROWING for plan in self.plans.values() for instruction in plan.instructions
-        )
-
-    @cached_property
-    def reference_types(self) -> tuple[ValType, ...]:
-        """The types of references that records and transfers need tables for."""
-        types: set[ValType] = set()
-        for function in self.module.functions:
-            types.update(function.type.params, function.type.results)
-        for plan in self.plans.values():
-            for site in plan.sites:
-                types.update(plan.record_types(site), site.results)
-        types.update(entry.type.type for entry in self.module.globals)
-        return tuple(sorted(type_ for type_ in types if type_.is_reference))
-
-    @cached_property
-    def writes_tables(self) -> bool:
-        """Whether the tables may come to differ from what the segments put there."""
-        return any(
-            instruction.op in _TABLE_WRITERS
-            for function in self._own()
-            for instruction in function.code.instructions
-        )
-
-    # --- indices ----------------------------------------------------------------------------------
-
-    def gate(self, function: int) -> int:
-        """Where function `function` is called in the instrumented module: an import through its gate."""
-        return function if function >= self._imported else len(self.module.functions) + function
 
     def layout(
         self,
@@ -201,40 +104,28 @@ class Instrumented:
             count=globals_,
             spill=globals_ + 1,
             references=globals_ + 2,
-            exception=globals_ + 3 if self.exceptions else -1,
-            reference_tables={type_: tables + place for place, type_ in enumerate(self.reference_types)},
+            exception=globals_ + 3 if self._program.exceptions else -1,
+            reference_tables={
+                type_: tables + place for place, type_ in enumerate(self._program.reference_types)
+            },
             function=function,
             segment_helper=segment_helper,
             note=note,
-            watching=self._write_checks(watcher) if self.watching else None,
+            watching=self._write_checks(watcher) if self._program.watching else None,
         )
 
     def _write_checks(self, watcher: Callable[[str], int]) -> WriteChecks:
-        first = len(self.module.globals) + 3 + self.exceptions
+        first = len(self.module.globals) + 3 + self._program.exceptions
         return WriteChecks([memory.is64 for memory in self.module.memories], first, watcher)
-
-    def _injected_globals(self) -> list[tuple[str, GlobalType]]:
-        injected = [
-            (abi.COUNT, GlobalType(ValType.I64, True)),
-            (abi.SPILL, GlobalType(ValType.I32, True)),
-            (abi.REFERENCES, GlobalType(ValType.I32, True)),
-        ]
-        if self.exceptions:
-            injected.append((abi.EXCEPTION, GlobalType(ValType.EXNREF, True)))
-        if self.watching:
-            for i, memory in enumerate(self.module.memories):
-                address = GlobalType(ValType.I64 if memory.is64 else ValType.I32, True)
-                injected += [(abi.watch_low(i), address), (abi.watch_span(i), address)]
-        return injected
 
     # --- the instrumented module ------------------------------------------------------------------
 
     def encode(self) -> bytes:
         """The instrumented module in binary form."""
         types = TypeTable(self.module.types)
-        layout = self.layout(self.gate, self._helper_index, self._note_index, self._watcher_index)
+        layout = self.layout(self._program.gate, self._helper_index, self._note_index, self._watcher_index)
         self._hints = {}
-        bodies = {function.index: self._body(function, layout, types) for function in self._own()}
+        bodies = {function.index: self._body(function, layout, types) for function in self._program.own()}
         extra = self._extra_functions(types, layout, bodies)
         shadow = MemoryType(abi.SHADOW_PAGES, abi.SHADOW_PAGES, False)
         module = replace(
@@ -258,7 +149,7 @@ class Instrumented:
     def _imports(self, types: TypeTable) -> tuple[Import, ...]:
         """Host functions, with the types that Python sees, all memories, and the guest's imported globals."""
         imports = []
-        for function in self.module.functions[: self._imported]:
+        for function in self.module.functions[: self._program.imported]:
             type_ = gate_type(function.type)
             name, index = abi.function(function.index), types.index(type_)
             imports.append(Import(abi.SHADOW, name, ExternKind.FUNCTION, type_, function.index, index))
@@ -270,36 +161,35 @@ class Instrumented:
         return tuple(imports)
 
     def _tables(self) -> tuple[Table, ...]:
-        references = (Table(self._reference_table(type_), None) for type_ in self.reference_types)
+        references = (Table(self._reference_table(type_), None) for type_ in self._program.reference_types)
         patches = TableType(ValType.FUNCREF, len(self.module.functions), None, False)
-        return (*self.module.tables, *references, *((Table(patches, None),) if self.probing else ()))
+        return (*self.module.tables, *references, *((Table(patches, None),) if self._program.probing else ()))
 
     @staticmethod
     def _emptied(data: Data) -> Data:
         """Active segments have done their work when the instrumented module is made, and are dropped then."""
         return data if data.mode is SegmentMode.PASSIVE else Data(SegmentMode.PASSIVE, b"", 0, None)
 
-    def _own(self) -> list[Function]:
-        return [function for function in self.module.functions if function.body is not None]
-
     def _body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
         code = function.code
-        if self.probing:
+        if self._program.probing:
             return self._probed_body(function, layout, types)
-        ticks = function.index in self.ticking
+        ticks = function.index in self._program.ticking
         if not ticks and not makes_nans(code.instructions):
             return declarations(code.locals) + copy_body(self.module, function, layout)
-        plan = self.plans[function.index] if ticks else self.plan(function.index)
+        plan = self._program.plans[function.index] if ticks else self._program.plan(function.index)
         emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
         return self._emitted(emitter, ticks)
 
     def _probed_body(self, function: Function, layout: Layout, types: TypeTable) -> bytes:
-        ticks = function.index in self.ticking
-        patches = len(self.module.tables) + len(self.reference_types)
+        ticks = function.index in self._program.ticking
+        patches = len(self.module.tables) + len(self._program.reference_types)
         test = entry_test(layout, function, ticks, types.index(function.type), patches)
-        if not ticks and not self.watching and not makes_nans(function.code.instructions):
+        if not ticks and not self._program.watching and not makes_nans(function.code.instructions):
             return declarations(function.code.locals) + test + copy_body(self.module, function, layout)
-        emitter = BodyEmitter(self.plan(function.index), layout, types.block, len(function.local_types))
+        emitter = BodyEmitter(
+            self._program.plan(function.index), layout, types.block, len(function.local_types)
+        )
         emitter.out += test
         return self._emitted(emitter, ticks)
 
@@ -319,7 +209,7 @@ class Instrumented:
             extra.append(Function(index, types.index(type_), type_, Body((), 0, 0, lambda: ()), None))
             bodies[index] = declarations(locals_) + body
 
-        for function in self.module.functions[: self._imported]:
+        for function in self.module.functions[: self._program.imported]:
             locals_, body = gate_body(function, layout)
             add(function.type, body, locals_)
         for helper in self._segment_helpers.values():
@@ -328,26 +218,26 @@ class Instrumented:
             add(_VOID, body)
         locals_, body = note_function(layout)
         add(NOTE_TYPE, body, locals_)
-        for i, memory in enumerate(self.module.memories if self.watching else ()):
+        for i, memory in enumerate(self.module.memories if self._program.watching else ()):
             for make in (keep_function, wrote_function):
                 locals_, body = make(layout, i, memory.is64)
                 add(WROTE_TYPE, body, locals_)
         return extra
 
     def _note_index(self) -> int:
-        return len(self.module.functions) + self._imported + len(self._segment_helpers) + 2
+        return len(self.module.functions) + self._program.imported + len(self._segment_helpers) + 2
 
     def _watcher_index(self, name: str) -> int:
         return self._note_index() + 1 + self._watchers().index(name)
 
     def _watchers(self) -> list[str]:
-        memories = range(len(self.module.memories) if self.watching else 0)
+        memories = range(len(self.module.memories) if self._program.watching else 0)
         return [name for i in memories for name in (abi.keep(i), abi.wrote(i))]
 
     def _globals(self) -> tuple[Global, ...]:
         injected = [
             Global(type_, (*constant(type_.type), Instruction(0, _END, ())))
-            for _, type_ in self._injected_globals()
+            for _, type_ in self._program.injected_globals()
         ]
         return (*(self._own_global(entry) for entry in self.module.globals), *injected)
 
@@ -357,7 +247,9 @@ class Instrumented:
     def _redirected(self, expression: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
         """A constant expression in which references to imports are references to their gates."""
         return tuple(
-            i._replace(immediates=(self.gate(cast(int, i.immediates[0])),)) if i.op is _REF_FUNC else i
+            i._replace(immediates=(self._program.gate(cast(int, i.immediates[0])),))
+            if i.op is _REF_FUNC
+            else i
             for i in expression
         )
 
@@ -366,13 +258,14 @@ class Instrumented:
         own = tuple(self._own_element(element) for element in self.module.elements)
         everything = range(len(self.module.functions))
         items = tuple(
-            (Instruction(0, _REF_FUNC, (self.gate(index),)), Instruction(0, _END, ())) for index in everything
+            (Instruction(0, _REF_FUNC, (self._program.gate(index),)), Instruction(0, _END, ()))
+            for index in everything
         )
         return (*own, Element(SegmentMode.DECLARATIVE, ValType.FUNCREF, items, 0, None))
 
     def _own_element(self, element: Element) -> Element:
         """An element segment of the guest; one for an imported table has done its work, and is dropped."""
-        if element.mode is SegmentMode.ACTIVE and element.table < self._imported_tables:
+        if element.mode is SegmentMode.ACTIVE and element.table < self._program.imported_tables:
             return Element(SegmentMode.DECLARATIVE, element.type, (), 0, None)
         return element._replace(items=tuple(self._redirected(item) for item in element.items))
 
@@ -383,9 +276,10 @@ class Instrumented:
         kinds = ExternKind
         module = self.module
         exports = [
-            Export(abi.function(i), kinds.FUNCTION, self.gate(i)) for i in range(len(module.functions))
+            Export(abi.function(i), kinds.FUNCTION, self._program.gate(i))
+            for i in range(len(module.functions))
         ]
-        first = len(module.functions) + self._imported
+        first = len(module.functions) + self._program.imported
         exports += [
             Export(helper.name, kinds.FUNCTION, first + i)
             for i, helper in enumerate(self._segment_helpers.values())
@@ -393,9 +287,9 @@ class Instrumented:
         transfer = first + len(self._segment_helpers)
         exports += [Export(name, kinds.FUNCTION, transfer + i) for i, name in enumerate((abi.SAVE, abi.LOAD))]
         exports.append(Export(abi.NOTE, kinds.FUNCTION, self._note_index()))
-        if self.probing:
+        if self._program.probing:
             exports.append(
-                Export(abi.PATCHES, kinds.TABLE, len(self.module.tables) + len(self.reference_types))
+                Export(abi.PATCHES, kinds.TABLE, len(self.module.tables) + len(self._program.reference_types))
             )
             for name in self._watchers():
                 exports.append(Export(name, kinds.FUNCTION, self._watcher_index(name)))
@@ -417,14 +311,14 @@ class Instrumented:
 
         for i, table in enumerate(module.tables):
             add(abi.table(i), ExternKind.TABLE, _open_limits(table.type), i)
-        for i, type_ in enumerate(self.reference_types, len(module.tables)):
+        for i, type_ in enumerate(self._program.reference_types, len(module.tables)):
             add(abi.reference_table(type_), ExternKind.TABLE, _open_limits(self._reference_table(type_)), i)
         for i, memory in enumerate(module.memories):
             add(abi.memory(i), ExternKind.MEMORY, _any_size(memory), i)
         add(abi.SHADOW, ExternKind.MEMORY, MemoryType(0, abi.SHADOW_PAGES, False), len(module.memories))
         for i, entry in enumerate(self._globals()[: len(module.globals)]):
             add(abi.global_(i), ExternKind.GLOBAL, entry.type, i)
-        for i, (name, global_type) in enumerate(self._injected_globals(), len(module.globals)):
+        for i, (name, global_type) in enumerate(self._program.injected_globals(), len(module.globals)):
             add(name, ExternKind.GLOBAL, global_type, i)
         for i, tag in enumerate(module.tags):
             add(abi.tag(i), ExternKind.TAG, tag, i, tag.type_index)
@@ -469,14 +363,14 @@ class Instrumented:
     def _helper_index(self, instruction: Instruction) -> int:
         """Index in the instrumented module of the helper for an instruction on a segment."""
         place = list(self._segment_helpers).index((instruction.op.code, instruction.immediates))
-        return len(self.module.functions) + self._imported + place
+        return len(self.module.functions) + self._program.imported + place
 
     @cached_property
     def _segment_helpers(self) -> dict[tuple[int, tuple[object, ...]], SegmentHelper]:
         """All helpers, by the instructions that they are for."""
         helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
-        for function in self._own():
-            wanted = SEGMENTS if self.probing or function.index in self.ticking else DROPS
+        for function in self._program.own():
+            wanted = SEGMENTS if self._program.probing or function.index in self._program.ticking else DROPS
             for instruction in function.code.instructions:
                 key = instruction.op.code, instruction.immediates
                 if instruction.op in wanted and key not in helpers:
@@ -487,7 +381,7 @@ class Instrumented:
         params: tuple[ValType, ...] = ()
         name = abi.segment_helper(instruction.op.mnemonic, instruction.immediates)
         if instruction.op is _REF_FUNC:
-            function = self.gate(cast(int, instruction.immediates[0]))
+            function = self._program.gate(cast(int, instruction.immediates[0]))
             code = b"\xd2" + write_unsigned(function) + b"\x0b"
             return SegmentHelper(name, FuncType((), (ValType.FUNCREF,)), code)
         if instruction.op.immediates in (Immediates.MEMORY_INIT, Immediates.TABLE_INIT):
@@ -534,28 +428,6 @@ def declarations(locals_: tuple[ValType, ...]) -> bytes:
     return write_unsigned(len(runs)) + b"".join(write_unsigned(n) + bytes([t]) for n, t in runs)
 
 
-def gate_type(type_: FuncType) -> FuncType:
-    """The type of an import of the instrumented module: that of the host function, and `count` behind."""
-    host = host_type(type_)
-    return FuncType((*host.params, ValType.I64), host.results)
-
-
-def host_type(type_: FuncType) -> FuncType:
-    """The type of a host function as Python sees it: integers for numbers, two of them for a v128."""
-    return FuncType(_host_values(type_.params), _host_values(type_.results))
-
-
-def _host_values(types: tuple[ValType, ...]) -> tuple[ValType, ...]:
-    return tuple(host for type_ in types for host in HOST_VALUES.get(type_, (type_,)))
-
-
-HOST_VALUES = {
-    ValType.F32: (ValType.I32,),
-    ValType.F64: (ValType.I64,),
-    ValType.V128: (ValType.I64, ValType.I64),
-}
-
-
 def gate_body(function: Function, layout: Layout) -> tuple[tuple[ValType, ...], bytes]:
     """Locals and code of the gate of an imported function: reinterpret, call, and reinterpret back."""
     out = bytearray()
@@ -564,7 +436,7 @@ def gate_body(function: Function, layout: Layout) -> tuple[tuple[ValType, ...], 
         if type_ is ValType.V128:
             out += b"\xfd\x1d\x00" + local_get(index) + b"\xfd\x1d\x01"
     out += global_get(layout.count) + call(function.index)
-    first, locals_ = len(function.type.params), _host_values(function.type.results)
+    first, locals_ = len(function.type.params), host_type(function.type).results
     out += b"".join(local_set(first + i) for i in reversed(range(len(locals_))))
     local = first
     for type_ in function.type.results:
@@ -578,18 +450,6 @@ def gate_body(function: Function, layout: Layout) -> tuple[tuple[ValType, ...], 
 
 _TO_HOST = {ValType.F32: b"\xbc", ValType.F64: b"\xbd"}
 _FROM_HOST = {ValType.F32: b"\xbe", ValType.F64: b"\xbf"}
-
-
-def constant(type_: ValType, value: Value = None) -> tuple[Instruction]:
-    """The instruction for a constant, or for the default value of a type; of references, only that."""
-    if type_.is_reference:
-        return (Instruction(0, BY_MNEMONIC["ref.null"], (type_,)),)
-    return (Instruction(0, BY_MNEMONIC[f"{type_}.const"], (value or 0,)),)
-
-
-def mutable_globals(module: Module) -> list[tuple[int, ValType]]:
-    """Index and type of the globals that a transfer of state has to carry: all but the constants."""
-    return [(index, entry.type.type) for index, entry in enumerate(module.globals) if entry.type.mutable]
 
 
 def globals_transfer(module: Module, layout: Layout) -> tuple[bytes, bytes]:

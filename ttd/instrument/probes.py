@@ -41,7 +41,7 @@ May import base, `ttd.wasm` and this package.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import cast
 
 from ttd.instrument import abi
 from ttd.instrument.emit import (
@@ -64,11 +64,6 @@ from ttd.wasm.predicate import Predicate
 from ttd.wasm.typing import Typing
 
 I32, I64 = ValType.I32, ValType.I64
-
-Places: TypeAlias = "frozenset[tuple[int, Predicate | None]]"
-"""Offsets of instructions before which a tick is to be noted, with what has to be true for that."""
-
-NOWHERE: Places = frozenset()
 
 NOTE_TYPE = FuncType((I64,), ())
 WROTE_TYPE = FuncType((I64, I64), ())

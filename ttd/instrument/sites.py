@@ -5,7 +5,6 @@ May import base, `ttd.wasm` and this package.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import cast
 from ttd.instrument.liveness import Liveness
 from ttd.instrument.nan import NanPlan, nan_plan
 from ttd.instrument.readings import Mending
+from ttd.instrument.site import Site, SiteKind
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC
 from ttd.wasm.typing import Control, Typing, type_function
@@ -22,35 +22,6 @@ CALL, CALL_INDIRECT = BY_MNEMONIC["call"], BY_MNEMONIC["call_indirect"]
 RETURN_CALL = BY_MNEMONIC["return_call"]
 ELSE, LOOP = BY_MNEMONIC["else"], BY_MNEMONIC["loop"]
 TRY_TABLE = BY_MNEMONIC["try_table"]
-
-
-class SiteKind(enum.Enum):
-    ENTRY = "entry"
-    """The tick at entry; arguments in their locals, nothing executed."""
-    LOOP = "loop"
-    """The tick at a loop header; the loop's parameters are on the operand stack."""
-    CALL = "call"
-    """A call that has not returned; its arguments are off the operand stack, its results not yet on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A place where a function can be frozen. `number` counts from 0 in each function."""
-
-    function: int
-    number: int
-    kind: SiteKind
-    index: int
-    """Index of the call or loop instruction in the body; -1 at the entry."""
-    pc: int
-    """Of the frame while it is frozen here, as `ttd.state.Frame.pc`. At a tick that nothing follows but the
-    end of the function, that of the final `end`."""
-    locals: tuple[int, ...]
-    """Indices of the live locals, ascending."""
-    operands: tuple[ValType, ...]
-    """The operand stack, outermost first."""
-    results: tuple[ValType, ...] = ()
-    """CALL: what the callee will push."""
 
 
 @dataclass(frozen=True, slots=True)

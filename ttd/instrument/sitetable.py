@@ -2,16 +2,20 @@
 
 They are kept in the cache: a function in which a program was frozen before need not be analysed again.
 
-May import base, `ttd.wasm` and `sites`.
+May import base, `ttd.wasm` and `site`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ttd.instrument.sites import FunctionPlan, Site, SiteKind
+from ttd.instrument.site import Site, SiteKind
 from ttd.wasm.model import ValType
+
+if TYPE_CHECKING:
+    from ttd.instrument.sites import FunctionPlan
 
 Value = tuple[bool, int, ValType]
 """A value of a record, as in `SiteGroup.values`."""
