@@ -50,6 +50,11 @@ Between the slices of compiled code its frames become Python objects, which shou
 FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}
 """Ticks of the first slice, by engine: a few milliseconds, unless the program is uncommonly slow."""
 
+_SWITCH = 0.0005
+"""Seconds after which a thread that runs Python gives way to one that waits for that. The guest's thread, when
+its code is compiled, needs Python only between slices, but then dozens of times in a row, and each time may
+have to wait for the writer's as long as that."""
+
 _GRACE = 0.22
 """Seconds that a guest has to come out of a host call, or to the end of a slice, after a signal."""
 
@@ -213,7 +218,7 @@ class _Recording:
         sys.stdout.flush()
         sys.stderr.flush()
         start = time.perf_counter()
-        with self._inbox, self._closing():
+        with self._inbox, self._closing(), _switching(self._setup.options.engine):
             thread = _start(self._guest)
             collecting = threading.Thread(target=self._collect_sources, name="ttd-sources", daemon=True)
             collecting.start()
@@ -347,6 +352,18 @@ class _Recording:
             notes=tuple(self._notes),
             blocked=blocked,
         )
+
+
+@contextlib.contextmanager
+def _switching(engine: str) -> Iterator[None]:
+    """Let threads take turns as often as `engine` needs it."""
+    before = sys.getswitchinterval()
+    if engine == "compiled":
+        sys.setswitchinterval(min(before, _SWITCH))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:
