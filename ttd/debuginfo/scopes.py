@@ -6,7 +6,7 @@ May import base, `ttd.wasm` and pyelftools.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -140,19 +140,30 @@ class VariableReader:
 
         `start` is the first pc of the scope: where what always holds begins to.
         """
-        parts = (self._alive_part(part, function, start) for part in program.ranges)
+        parts: list[LocationRange] = []
+        since: dict[Operation, int] = {}
+        end = 0
+        for part in program.ranges:
+            begin = part.start if part.start != ALWAYS[0] else max(part.start, start)
+            # What the range before this one named, too, is not written anew here.
+            since = {op: since.get(op, begin) if end == part.start else begin for op in part.operations}
+            end = part.end
+            parts.append(self._alive_part(part, function, begin, since))
         return LocationProgram(tuple(part for part in parts if part.start < part.end))
 
-    def _alive_part(self, part: LocationRange, function: int, scope_start: int) -> LocationRange:
+    def _alive_part(
+        self, part: LocationRange, function: int, begin: int, since: Mapping[Operation, int]
+    ) -> LocationRange:
         start, end = part.start, part.end
-        for name, arguments in part.operations:
+        for operation in part.operations:
+            name, arguments = operation
             kind, index = arguments if name == "WASM_location" else (None, None)
-            begin = start if part.start != ALWAYS[0] else max(start, scope_start)
             if kind == 0 and isinstance(index, int):
-                start, until = self._lifetimes.life_of_local(function, index, begin)
-                end = min(end, until)
+                first, until = self._lifetimes.life_of_local(function, index, since[operation])
+                start, end = max(start, begin, first), min(end, until)
             elif kind == 2 and isinstance(index, int):
-                start, end = begin, min(end, self._lifetimes.end_of_operand(function, index, begin))
+                until = self._lifetimes.end_of_operand(function, index, since[operation])
+                start, end = max(start, begin), min(end, until)
         return part if (start, end) == (part.start, part.end) else replace(part, start=start, end=end)
 
     def _was_stripped(self, program: LocationProgram) -> bool:

@@ -43,9 +43,13 @@ def element_of(value: TypedValue, index: TypedValue) -> TypedValue | None:
 
 
 def pointer_of(value: TypedValue) -> TypedValue | None:
-    """The pointer in a smart pointer; None for what is none."""
+    """The pointer in a smart pointer; None for what is none. ExpressionError for one that is not available."""
+    if value.aggregate() is None:
+        return None
+    if value.unavailable:
+        raise ExpressionError(f"the value is not available: {value.unavailable}")
     try:
-        view = view_of(value) if value.aggregate() is not None else None
+        view = view_of(value)
     except ExpressionError:
         return None
     return view.pointer if isinstance(view, OwnerView) else None

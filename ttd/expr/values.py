@@ -200,7 +200,7 @@ class TypedValue:
         if self.address is not None:
             return self.context.read_memory(self.address, size, self.memory)
         if self.immediate is None or len(self.immediate) < size:
-            raise ExpressionError("the value is only partly known")
+            raise ExpressionError("the value is not available: partly optimized out")
         return self.immediate[:size]
 
     def _bit_field(self) -> bytes:
@@ -273,7 +273,8 @@ class TypedValue:
             address = (self.address + offset) & ((1 << 8 * self.context.debug.address_size) - 1)
             return replace(self, type=type_, address=address, bit_size=None, bit_offset=0)
         data = self.immediate[offset:] if self.immediate is not None and offset >= 0 else self.immediate
-        return replace(self, type=type_, immediate=data, bit_size=None, bit_offset=0)
+        lost = "optimized out" if data == b"" and type_.size else self.unavailable
+        return replace(self, type=type_, immediate=data, unavailable=lost, bit_size=None, bit_offset=0)
 
     def member_at(self, member: Member) -> TypedValue:
         """A member of this aggregate. One in a virtual base may turn out to be unavailable."""
