@@ -21,7 +21,7 @@ static int hidden(int number) {
 
 /* What the caller's variables are must not depend on what happens here. */
 __attribute__((noinline)) void look(void) {
-    sightings++;
+    sightings++; /* @look */
     write(1, ".", 1);
 }
 
@@ -70,6 +70,7 @@ INLINED int extent(struct box box) {
 APART int boxes(int offset) {
     struct box box = {{1, 2}, {offset, offset + 1}, 2.5};
     int first = extent(box); /* @first */
+    sink = first;
     box.low.x = 3;
     int second = extent(box); /* @second */
     return first - second;
@@ -152,15 +153,17 @@ APART int twice(operation *what, int number) {
 
 int main(void) {
     static const int few[] = {3}, some[] = {4, 9, 2};
-    int total = (int)widths((signed char)hidden(-3), (unsigned short)hidden(40000), hidden(7),
-                            (long long)hidden(1) << 40, (float)hidden(1) / 2, hidden(9)); /* @start */
+    signed char tiny = (signed char)hidden(-3);
+    unsigned short small = (unsigned short)hidden(40000);
+    long long wide = (long long)hidden(1) << 40;
+    int total = (int)widths(tiny, small, hidden(7), wide, (float)hidden(1) / 2, hidden(9)); /* @start */
     total += loop(some, hidden(3)); /* @some */
-    total += loop(few, hidden(1));
-    total += boxes(hidden(6));
-    total += (int)chain(&head, hidden(0));
-    total += blocks(hidden(5));
-    total += spent(hidden(1), hidden(2));
-    total += arrays(hidden(4));
+    total += loop(few, hidden(1)); /* @few */
+    total += boxes(hidden(6)); /* @boxes */
+    total += (int)chain(&head, hidden(0)); /* @head */
+    total += blocks(hidden(5)); /* @blocks */
+    total += spent(hidden(1), hidden(2)); /* @spend */
+    total += arrays(hidden(4)); /* @array */
     total += twice(zero ? 0 : add, hidden(8)); /* @twice */
     look(); /* @end */
     return total == 0;

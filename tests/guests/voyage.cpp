@@ -17,7 +17,7 @@ static int hidden(int number) {
 }
 
 APART void look() {
-    sightings++;
+    sightings++; // @look
     write(1, ".", 1);
 }
 
@@ -106,11 +106,11 @@ APART int owner(int value) {
 int main() {
     std::unique_ptr<sea::Vessel> vessel = std::make_unique<sea::Sloop>(hidden(4));
     int total = vessel->speed(hidden(6)); // @sail
-    total += sea::largest<int>({3, hidden(8), 5}, hidden(1));
-    total += sea::largest<double>({2.5}, hidden(1) / 2.0) > 1;
-    total += (int)sea::words("one two three", hidden(2));
-    total += sea::captured(hidden(8));
-    total += sea::owner(hidden(2));
+    total += sea::largest<int>({3, hidden(8), 5}, hidden(1)); // @ints
+    total += sea::largest<double>({2.5}, hidden(1) / 2.0) > 1; // @doubles
+    total += (int)sea::words("one two three", hidden(2)); // @split
+    total += sea::captured(hidden(8)); // @capture
+    total += sea::owner(hidden(2)); // @own
     look(); // @end
     return total == 0;
 }

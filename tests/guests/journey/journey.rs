@@ -16,7 +16,7 @@ fn hidden(number: i32) -> i32 {
 #[inline(never)]
 fn look() {
     unsafe {
-        SIGHTINGS += 1;
+        SIGHTINGS += 1; // @look
         write(1, b".".as_ptr(), 1);
     }
 }
@@ -105,14 +105,15 @@ fn main() {
     let numbers = vec![4, hidden(9), 2];
     let words = vec![String::from("one"), String::from("two")];
     let (one, nine) = (hidden(1), hidden(9));
-    let mut sum = widths(hidden(-3) as i8, hidden(40000) as u16, hidden(7), (one as i64) << 40, one as f32 / 2.0, nine as f64) as i32; // @start
-    sum += total(&numbers);
-    sum += boxes(hidden(6));
+    let (tiny, small, wide) = (hidden(-3) as i8, hidden(40000) as u16, (one as i64) << 40);
+    let mut sum = widths(tiny, small, hidden(7), wide, one as f32 / 2.0, nine as f64) as i32; // @start
+    sum += total(&numbers); // @total
+    sum += boxes(hidden(6)); // @boxes
     for shape in [Shape::Dot, Shape::Circle(nine as f64 / 6.0), Shape::Rect { w: 2, h: hidden(3) as u32 }] {
-        sum += weigh(&shape, hidden(10) as u32) as i32;
+        sum += weigh(&shape, hidden(10) as u32) as i32; // @weighed
     }
-    sum += find(&words, "two").unwrap_or(9) as i32;
-    sum += depth(hidden(5) as u64, hidden(0) as u32) as i32;
+    sum += find(&words, "two").unwrap_or(9) as i32; // @found
+    sum += depth(hidden(5) as u64, hidden(0) as u32) as i32; // @deep
     look(); // @end
     std::process::exit((sum == 0) as i32);
 }
