@@ -51,9 +51,9 @@ FIRST_SLICE = {"interpreter": 500, "compiled": 1 << 20}
 """Ticks of the first slice, by engine: a few milliseconds, unless the program is uncommonly slow."""
 
 _SWITCH = 0.0005
-"""Seconds after which a thread that runs Python gives way to one that waits for that. The guest's thread, when
-its code is compiled, needs Python only between slices, but then dozens of times in a row, and each time may
-have to wait for the writer's as long as that."""
+"""Seconds after which a thread that runs Python gives way to one that waits for that. The guest's thread,
+when its code is compiled, needs Python only between slices, but then dozens of times in a row, and each time
+may have to wait for the writer's as long as that."""
 
 _GRACE = 0.22
 """Seconds that a guest has to come out of a host call, or to the end of a slice, after a signal."""

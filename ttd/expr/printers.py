@@ -43,7 +43,7 @@ def element_of(value: TypedValue, index: TypedValue) -> TypedValue | None:
 
 
 def pointer_of(value: TypedValue) -> TypedValue | None:
-    """The pointer in a smart pointer; None for what is none. ExpressionError for one that is not available."""
+    """The pointer in a smart pointer; None for what is none. ExpressionError where that is not available."""
     if value.aggregate() is None:
         return None
     if value.unavailable:
