@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ttd.debuginfo import DebugInfo
     from ttd.debuginfo.inlining import SourceFrame
     from ttd.events import HostCall
-    from ttd.store.trace import Trace
+    from ttd.replayer.recording import Recording
     from ttd.types import Value
     from ttd.wasm.model import Module, ValType
 
@@ -84,7 +84,7 @@ def frame_json(frame: SourceFrame) -> Json:
     }
 
 
-def warn_of_damaged_trace(trace: Trace) -> None:
+def warn_of_damaged_trace(trace: Recording) -> None:
     """Say on stderr what is known to be damaged in a recording, if anything: a part of it may be missing."""
     if trace.damage:
         problems = "; ".join(trace.damage)

@@ -16,6 +16,7 @@ from ttd.cli.output import plain
 from ttd.errors import DamagedTrace, InvalidModule, UsageError
 
 if TYPE_CHECKING:
+    from ttd.replayer.recording import Recording
     from ttd.replayer.session import EngineFactory
     from ttd.static.listing import SourceReader
     from ttd.store.trace import Trace
@@ -68,6 +69,28 @@ def open_trace(path: Path | None) -> Trace:
     return Trace.open(path)
 
 
+@contextlib.contextmanager
+def open_recording(
+    path: Path | None, module: Path | None, engine: str | None
+) -> Iterator[tuple[Recording, EngineFactory | None]]:
+    """A trace (None: the latest) or a core dump, and what replays it; `module` is that of a core dump.
+
+    Raises TtdError.
+    """
+    from ttd.replayer.postmortem import CoreRecording
+
+    if path is not None and is_module(path):
+        with naming(path):
+            code = read_bytes(module) if module is not None else None
+            core = CoreRecording.read(read_bytes(path), code, path)
+        yield core, core.engine
+        return
+    if module is not None:
+        raise UsageError("--module goes with a core dump; a recording holds its program")
+    with open_trace(path) as trace:
+        yield trace, replaying_engine(engine)
+
+
 def read_bytes(path: Path) -> bytes:
     """The contents of a module file; raises UsageError if it cannot be read."""
     try:
@@ -82,6 +105,14 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > LARGEST_MODULE:
         raise UsageError(f"{path} is larger than 1 GiB; is it a module?")
     return data
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file; one that is there is replaced. Raises UsageError if that cannot be done."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def is_module(path: Path) -> bool:

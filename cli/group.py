@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 COMMANDS = (
-    "record", "replay", "ls", "info", "events", "verify", "dis", "symbols", "addr2line", "symbolize",
+    "record", "replay", "ls", "info", "events", "verify", "core", "dis", "symbols", "addr2line", "symbolize",
     "repair", "cache",
 )  # fmt: skip
 """Every command, in the order in which `ttd --help` lists them."""

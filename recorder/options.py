@@ -104,6 +104,8 @@ class RecordOptions:
     """The file with the debug information of a stripped program; None: looked for (`debuginfo.separate`)."""
     embed_sources: bool = True
     """Keep the source files that the debug information names, where they are found on this machine."""
+    core_dump: bool = False
+    """If the program traps, capture a core dump there (`RecordResult.core_dump`)."""
 
 
 class Entry(NamedTuple):

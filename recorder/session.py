@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from ttd.types import Ending, EndKind, Position, StopReason
 from ttd.version import VERSION
 
 if TYPE_CHECKING:
+    from ttd.coredump.format import CoreDump
     from ttd.debuginfo.separate import Joined
 
 TRAP_EXIT_CODE = 134
@@ -82,6 +83,8 @@ class RecordResult:
     """How much of that snapshots have cost."""
     size: int
     """Bytes of the trace."""
+    core_dump: CoreDump | None = field(default=None, repr=False)
+    """After a trap, if the options ask for it."""
     backtrace: str = ""
     """After a trap: the call stack with source lines, one frame to a line."""
     signal: int = 0
@@ -163,7 +166,7 @@ class _Setup:
         manifest = _manifest(self.options, self.limits, self.wasi, self.entries)
         path = self.options.output or reserve(manifest.name)
         try:
-            writer = TraceWriter.create(path, manifest, self.data, debug_info=self._debug_info())
+            writer = TraceWriter.create(path, manifest, self.data, debug_info=self.debug_info())
         except BaseException:
             if self.options.output is None:
                 path.unlink(missing_ok=True)
@@ -174,7 +177,7 @@ class _Setup:
             writer.flush()
         return writer
 
-    def _debug_info(self) -> bytes:
+    def debug_info(self) -> bytes:
         """What the trace needs besides the program to be debugged."""
         if self.debug.file is None:
             return b""
@@ -208,6 +211,7 @@ class _Recording:
         """Where the last slice has ended."""
         self._ending: Ending | None = None
         self._backtrace = ""
+        self._core_dump: CoreDump | None = None
         self._error: BaseException | None = None
         self._signal = 0
         self._notes = [setup.debug.note] if setup.debug.note else []
@@ -281,7 +285,7 @@ class _Recording:
         if ending.kind is not EndKind.TRAP:
             return
         if ending.position.is_exact:
-            self._make_backtrace(self._engine.state)
+            self._look_at_trap(self._engine.state)
             return
         from ttd.recorder.aftermath import walk_into_trap
         from ttd.store.trace import Trace
@@ -295,10 +299,11 @@ class _Recording:
                 lambda program, host: _make_engine(name, program, host, replaying=True),
                 self._policy.latest,
                 ending,
-                self._make_backtrace,
+                self._look_at_trap,
             )
 
-    def _make_backtrace(self, state: State) -> None:
+    def _look_at_trap(self, state: State) -> None:
+        """Make a backtrace, and the core dump if one is wanted, where the program trapped."""
         from ttd.debuginfo import DebugInfo
         from ttd.debuginfo.framebases import always_live
         from ttd.expr.backtrace import format_backtrace
@@ -308,6 +313,14 @@ class _Recording:
         if self._setup.options.engine == "compiled":  # which has not kept them
             DeadLocals(module, always_live(module)).clear(state.frames, to_none=True)
         self._backtrace = format_backtrace(state, DebugInfo(module))
+        if self._setup.options.core_dump:
+            from ttd.coredump.capture import capture
+
+            trap = self._ending.trap if self._ending is not None else None
+            program = str(self._setup.options.program)
+            self._core_dump = capture(
+                state, module, program, trap, self._setup.sources(), self._setup.debug_info() or None
+            )
 
     # --- the calling thread -----------------------------------------------------------------------------
 
@@ -347,6 +360,7 @@ class _Recording:
             seconds=seconds,
             snapshot_seconds=self._policy.cost,
             size=self._writer.output_size,
+            core_dump=self._core_dump,
             backtrace=self._backtrace,
             signal=self._signal if interrupted else 0,
             notes=tuple(self._notes),

@@ -22,12 +22,14 @@ from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
 from ttd.expr import Expression, StateContext, TypedValue, check_names, lvalue_range, parse
 from ttd.replayer.breakpoints import Armed, Here, Resolver, Table, parse_condition, parse_range
+from ttd.replayer.coredump import core_dump
 from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
 from ttd.replayer.lines import Lines
 from ttd.replayer.listing import Listings
 from ttd.replayer.memory import MemoryInspector
 from ttd.replayer.motions import Hunt, Landing
+from ttd.replayer.recording import Recording
 from ttd.replayer.reports import Reporter
 from ttd.replayer.returned import Leaving, returned_value
 from ttd.replayer.session import EngineFactory, Interrupted, Session
@@ -57,7 +59,6 @@ from ttd.replayer.views import (
     Where,
 )
 from ttd.state import Frame
-from ttd.store.trace import Trace
 from ttd.types import Ending, Location, Position
 from ttd.wasm.model import Module
 from ttd.wasm.names import Names
@@ -89,7 +90,7 @@ class Debugger:
 
     def __init__(
         self,
-        trace: Trace,
+        trace: Recording,
         engine: EngineFactory | None = None,
         progress: Callable[[Progress], None] | None = None,
         debug_info: Path | None = None,
@@ -102,7 +103,7 @@ class Debugger:
         `progress` is called some ten times a second during long motions, on the caller's thread.
         The trace stays the caller's: closing the debugger does not close it.
         """
-        self.trace: Trace = trace
+        self.trace: Recording = trace
         self.progress: Callable[[Progress], None] | None = progress
         self._session = Session(trace, engine)
         self.module: Module = self._session.module
@@ -116,7 +117,7 @@ class Debugger:
         self._stepper = Stepper(self._session, self._timeline, self._lines, blind)
         self._resolver = Resolver(self.module, self.debug)
         self._inspector = Inspector(self._session, self.debug, self.names)
-        self.memory: MemoryInspector = MemoryInspector(self._session, self.debug)
+        self.memory: MemoryInspector = MemoryInspector(self._session, self.debug, self._inspector)
         self._listings = Listings(trace, self.module, self.debug, self.names)
         self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
         self._stopped_at: tuple[int, ...] = ()
@@ -171,6 +172,16 @@ class Debugger:
             self._inspector.frame(level)
         return self._reporter.where(level)
 
+    @property
+    def is_core_dump(self) -> bool:
+        """Whether this is a single moment (`ttd.replayer.postmortem`), in which all motions raise
+        UsageError."""
+        return bool(self._session.why_immovable)
+
+    def core_dump(self) -> bytes:
+        """A WebAssembly core dump of this moment (docs/core-dumps.md), as the contents of a file."""
+        return core_dump(self._session)
+
     def call_here(self) -> HostCall | None:
         """The host call whose call instruction comes next, if standing at one."""
         return self._hunt().call_here()
@@ -187,6 +198,7 @@ class Debugger:
         A step that its tick does not have leads to the next position there is, and the message says so.
         Raises UsageError for a target outside the recording.
         """
+        self._session.require_motion()
         if isinstance(target, ToEvent):
             self._check_event(target.number)
             return self._motion(lambda hunt: self._go_to_event(target.number), is_jump=True)
@@ -510,6 +522,7 @@ class Debugger:
         Interrupted or failed on the way back it ends where it began, on the way forward not before that;
         a jump just ends where it is.
         """
+        self._session.require_motion()
         self._session.clear_interrupt()
         origin, hunt = self.position, self._hunt()
         self._stopped_at = ()
@@ -620,7 +633,7 @@ class Debugger:
         For at the begin it is the C library's start-up code that is about to run.
         """
         where = self.where()
-        if self.position == self.begin and where.level == 0:
+        if self.position == self.begin and where.level == 0 and not self.is_core_dump:
             called = self._session.program.invocations[-1].function
             for function in [*self.debug.find_functions("main"), called]:
                 pc = self.debug.breakpoint_pc(function)

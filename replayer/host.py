@@ -14,8 +14,8 @@ from ttd.calllog import CallLog
 from ttd.engine.protocol import EndOfLog, HostExit, HostTrap
 from ttd.errors import DamagedTrace, Divergence, TtdError
 from ttd.events import HostCall, MemoryWrite, Outcome
+from ttd.replayer.recording import Recording
 from ttd.state import Memory
-from ttd.store.trace import Trace
 from ttd.types import EndKind, Position, Value
 from ttd.wasm.model import Module
 from ttd.wasm.values import are_of_types
@@ -33,7 +33,7 @@ def import_name(module: Module, function: int) -> str:
 class ReplayHost:
     """Answers host calls from `trace`. Implements `ttd.engine.protocol.Host`, and `BulkAnswers` besides."""
 
-    def __init__(self, trace: Trace, module: Module) -> None:
+    def __init__(self, trace: Recording, module: Module) -> None:
         self._trace = trace
         self._module = module
         self._next = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.sourcefile import read_source
 from ttd.errors import DamagedTrace, UsageError
+from ttd.replayer.recording import Recording
 from ttd.replayer.views import DisassemblyLine, SourceLine, SourceView
-from ttd.store.trace import Trace
 from ttd.types import Location
 from ttd.wasm.model import Module
 from ttd.wasm.names import Names
@@ -18,7 +18,7 @@ from ttd.wasm.names import Names
 class Listings:
     """Source files by lines, functions by instructions."""
 
-    def __init__(self, trace: Trace, module: Module, debug: DebugInfo, names: Names) -> None:
+    def __init__(self, trace: Recording, module: Module, debug: DebugInfo, names: Names) -> None:
         self._trace = trace
         self._module = module
         self._debug = debug

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from ttd.debuginfo import DebugInfo
 from ttd.errors import UsageError
+from ttd.replayer.inspect import Inspector
 from ttd.replayer.session import Session
 from ttd.replayer.shadowstack import StackFrame, StackSlot, stack_frames
 from ttd.static.layout import MemoryLayout, Region
@@ -41,8 +42,9 @@ class AddressView:
 class MemoryInspector:
     """The memories of a session as they are now. `Debugger.memory` is one."""
 
-    def __init__(self, session: Session, debug: DebugInfo) -> None:
+    def __init__(self, session: Session, debug: DebugInfo, inspector: Inspector) -> None:
         self._session = session
+        self._inspector = inspector
         self._debug = debug
 
     @cached_property
@@ -108,7 +110,7 @@ class MemoryInspector:
     def stack(self) -> list[StackFrame]:
         """The stack in linear memory by frame, innermost first; empty for a program without a stack
         pointer."""
-        return stack_frames(self._session.known, self._debug, self.layout)
+        return stack_frames(self._session.known, self._debug, self.layout, self._inspector.stack)
 
     def about(self, address: int) -> AddressView:
         """What a byte of memory 0 belongs to. Raises UsageError if there is no such byte."""

@@ -34,12 +34,12 @@ from ttd.engine.protocol import (
     Stop,
 )
 from ttd.engine.slices import slice_end
-from ttd.errors import DamagedTrace, Divergence, InvalidModule, TraceVersionError, unreachable
+from ttd.errors import DamagedTrace, Divergence, InvalidModule, TraceVersionError, UsageError, unreachable
 from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
+from ttd.replayer.recording import Recording
 from ttd.state import Snapshot, State
 from ttd.store.manifest import RecordedLimits
-from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position, StopReason, TrapKind, Value
 from ttd.wasm.model import Module
 from ttd.wasm.values import are_of_types
@@ -62,7 +62,7 @@ def just_after(position: Position) -> Position:
     return Position(position.tick, position.step + 1)
 
 
-def program_of(trace: Trace) -> Program:
+def program_of(trace: Recording) -> Program:
     """The program that a trace recorded.
 
     Raises InvalidModule or UnsupportedFeature for its module, TraceVersionError for another tick rule, and
@@ -81,7 +81,7 @@ def program_of(trace: Trace) -> Program:
     return Program(module, tuple(invocations), _limits(manifest.limits), _exhaustion(trace))
 
 
-def with_recorded_debug_info(module: Module, trace: Trace) -> Module:
+def with_recorded_debug_info(module: Module, trace: Recording) -> Module:
     """The module of a trace with the debug information that was kept apart from it, if it is there."""
     from ttd.debuginfo.separate import rejoin
 
@@ -108,7 +108,7 @@ def _invocation(module: Module, function: int, arguments: tuple[Value, ...]) -> 
     return Invocation(function, arguments)
 
 
-def _exhaustion(trace: Trace) -> Exhaustion | None:
+def _exhaustion(trace: Recording) -> Exhaustion | None:
     """Where the recorded run used up its stack, if that is how it ended."""
     trap = trace.ending.trap
     if trap is None or trap.kind is not TrapKind.STACK_EXHAUSTED:
@@ -156,17 +156,31 @@ class Topped(Protocol):
         ...
 
 
+@runtime_checkable
+class Immovable(Protocol):
+    """What an engine has that cannot run: of a core dump."""
+
+    @property
+    def why_not(self) -> str:
+        """What to tell the user who asks it to."""
+        ...
+
+
 class Session:
     """An engine that replays `trace`, from its begin on. `close` frees it."""
 
-    def __init__(self, trace: Trace, factory: EngineFactory | None = None) -> None:
+    def __init__(self, trace: Recording, factory: EngineFactory | None = None) -> None:
         self.trace = trace
         self.program = program_of(trace)
         self.ending: Ending = trace.ending
         self.host = ReplayHost(trace, self.program.module)
         factory = factory or ENGINES[DEFAULT_ENGINE]
         self.engine = factory(self.program, self.host)
+        self.why_immovable = self.engine.why_not if isinstance(self.engine, Immovable) else ""
+        """Why the machine stays where it is; "" if it does not. What is known of its locals is then
+        certain."""
         exact = factory is interpreter and ENGINES.get(trace.manifest.engine) is interpreter
+        exact = exact or bool(self.why_immovable)
         self._dead = None if exact else DeadLocals(self.program.module, always_live(self.program.module))
         self._positioned = self.engine if isinstance(self.engine, Positioned) else None
         self._topped = self.engine if isinstance(self.engine, Topped) else None
@@ -264,6 +278,11 @@ class Session:
     def ended(self) -> Stop | None:
         """The stop at the end of the run, if the machine has run into its end and stands there."""
         return self._ended
+
+    def require_motion(self) -> None:
+        """Raise UsageError where the machine cannot move at all."""
+        if self.why_immovable:
+            raise UsageError(self.why_immovable)
 
     def interrupt(self) -> None:
         """Make the run under way, or the next one, raise `Interrupted`. Any thread may call this."""

@@ -9,10 +9,11 @@ May import base, wasm, debuginfo, static, expr and this package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
-from ttd.debuginfo import DebugInfo, Variable
+from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.locations import InMemory
 from ttd.debuginfo.stack import SourceStack
 from ttd.errors import ExpressionError
@@ -56,19 +57,23 @@ class StackFrame:
         return self.high - self.low if self.low is not None and self.high is not None else None
 
 
-def stack_frames(state: State, debug: DebugInfo, layout: MemoryLayout) -> list[StackFrame]:
-    """The frames of a stopped program, innermost first. Empty for a program without a stack pointer."""
+def stack_frames(
+    state: State, debug: DebugInfo, layout: MemoryLayout, stack: SourceStack
+) -> list[StackFrame]:
+    """The frames of a stopped program, innermost first; those of inlined functions are part of the frame that
+    has their code. Empty for a program without a stack pointer."""
     pointer = layout.stack_pointer
     if pointer is None:
         return []
     value = state.globals[pointer]
     bounds = _Bounds(debug.module, pointer, value if isinstance(value, int) else None)
     frames = []
-    for level, live in enumerate(SourceStack(state.frames, debug)):
-        if live.is_inlined:
-            continue  # what it keeps there is part of its caller's frame
-        low, high = bounds.next(live.code, is_innermost=live.number == 0)
-        slots = tuple(_slots(state, debug, live.code, low, high))
+    for number, group in groupby(enumerate(stack), key=lambda item: item[1].number):
+        levels = list(group)
+        level, live = levels[-1]
+        low, high = bounds.next(live.code, is_innermost=number == 0)
+        variables = (slot for each, _ in levels for slot in _variables(state, debug, stack, each))
+        slots = tuple(_slots(variables, low, high))
         frames.append(StackFrame(level, live.name, live.location, low, high, slots))
     return frames
 
@@ -115,14 +120,12 @@ def _local(frame: Frame, index: int | None) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _slots(
-    state: State, debug: DebugInfo, frame: Frame, low: int | None, high: int | None
-) -> Iterator[StackSlot]:
+def _slots(variables: Iterable[StackSlot], low: int | None, high: int | None) -> Iterator[StackSlot]:
     """What lies in [low, high)."""
     if low is None or high is None:
         return
     at = low
-    for slot in sorted(_variables(state, debug, frame), key=lambda slot: (slot.address, -slot.size)):
+    for slot in sorted(variables, key=lambda slot: (slot.address, -slot.size)):
         if not at <= slot.address < slot.address + slot.size <= high:
             continue
         if slot.address > at:
@@ -133,15 +136,11 @@ def _slots(
         yield StackSlot(at, high - at)
 
 
-def _variables(state: State, debug: DebugInfo, frame: Frame) -> Iterator[StackSlot]:
-    """The visible variables of a frame that lie in memory, those of functions inlined into it too."""
-    alone = replace(state, frames=[frame])
-    for level, scope in enumerate(debug.scopes(frame.pc)):
-        yield from _variables_of(scope.visible(frame.pc), StateContext(alone, debug, level))
-
-
-def _variables_of(variables: list[Variable], context: StateContext) -> Iterator[StackSlot]:
-    for variable in variables:
+def _variables(state: State, debug: DebugInfo, stack: SourceStack, level: int) -> Iterator[StackSlot]:
+    """The visible variables of a frame of the source that lie in memory."""
+    frame = stack[level]
+    context = StateContext(state, debug, level, stack=stack)
+    for variable in frame.scope.visible(frame.code.pc) if frame.scope is not None else ():
         place = variable.locate(context)
         if variable.is_global or not isinstance(place, InMemory) or place.memory:
             continue

@@ -32,9 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "debuginfo": {"wasm", "base"},
     "expr": {"debuginfo", "wasm", "base"},
     "static": {"debuginfo", "wasm", "base"},
+    "coredump": {"wasm", "base"},
     "store": {"base"},
     "recorder": {
         "store",
+        "coredump",
         "driver",
         "instrument",
         "interpreter",
@@ -46,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "replayer": {
         "store",
+        "coredump",
         "driver",
         "instrument",
         "interpreter",
@@ -60,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "recorder",
         "replayer",
         "store",
+        "coredump",
         "interpreter",
         "engine",
         "static",

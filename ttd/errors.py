@@ -80,6 +80,10 @@ class DamagedTrace(TtdError):
     """A trace file cannot be opened, or a part of it that is needed is damaged."""
 
 
+class InvalidCoreDump(TtdError):
+    """A file is no core dump that can be read, or none of the module that it is to be looked at with."""
+
+
 class TraceVersionError(TtdError):
     """The trace was written by a version of ttd whose format this one does not read."""
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ttd.cli.files import ENGINES, debug_info_option
+from ttd.cli.files import ENGINES, debug_info_option, write_new
 from ttd.cli.group import Command
 from ttd.cli.output import Progress, plain
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
+    from ttd.coredump.format import CoreDump
     from ttd.recorder.options import WasiOptions
     from ttd.recorder.session import RecordResult
 
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
     "--sources/--no-sources", default=True, help="Keep the program's source files in the recording (default)."
 )
 @debug_info_option
+@click.option(
+    "--core-dump", type=click.Path(path_type=Path), metavar="FILE",
+    help="If the program traps, write a WebAssembly core dump there, too.",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Do not tell where the recording is.")
 def command(
     program: Path,
@@ -64,6 +69,7 @@ def command(
     engine: str,
     sources: bool,
     debug_info: Path | None,
+    core_dump: Path | None,
     quiet: bool,
 ) -> int:
     """Run a WebAssembly program and record the run.
@@ -82,6 +88,7 @@ def command(
       ttd record hello.wasm
       ttd record -o run.trace hello.wasm --verbose input.txt
       ttd record --dir .::/data --env LANG=C --stdin null files.wasm /data/new
+      ttd record --core-dump prog.coredump prog.wasm
       ttd record --invoke gcd numbers.wasm 12 18
     """
     from ttd.recorder.options import RecordOptions
@@ -96,12 +103,28 @@ def command(
         engine=engine,
         debug_info=debug_info,
         embed_sources=sources,
+        core_dump=core_dump is not None,
     )
     with _progress(quiet) as progress:
         result = record(options, lambda position: progress.update(None, position.tick))
     if invoke and not quiet and result.ending.results:
         click.echo(f"ttd: {invoke} returned {_returned(program, invoke, result)}", err=True)
+    if core_dump is not None and result.core_dump is not None:
+        _write_core_dump(core_dump, result.core_dump, quiet)
     return _report(result, options.output is None, quiet)
+
+
+def _write_core_dump(path: Path, dump: CoreDump, quiet: bool) -> None:
+    """Write it; that it cannot be written is told, and does not change how the recording ended."""
+    from ttd.coredump.format import write
+
+    try:
+        write_new(path, write(dump))
+    except UsageError as error:
+        click.echo(f"ttd: {plain(str(error))}", err=True)
+        return
+    if not quiet:
+        click.echo(f"ttd: dumped core to {plain(str(path))}", err=True)
 
 
 def _progress(quiet: bool) -> Progress:

@@ -14,7 +14,7 @@ import click
 
 from ttd.cli.describe import warn_of_damaged_trace
 from ttd.cli.exitcodes import SUCCESS
-from ttd.cli.files import debug_info_option, engine_option, open_trace, replaying_engine, trace_argument
+from ttd.cli.files import debug_info_option, engine_option, open_recording, trace_argument
 from ttd.cli.group import Command
 from ttd.errors import UsageError
 
@@ -43,6 +43,10 @@ class ReplayCommand(Command):
 )  # fmt: skip
 @click.option("--at", metavar="POSITION", help="Start there: 1200:7, 'event 5', 37%, end.")
 @debug_info_option
+@click.option(
+    "--module", metavar="MODULE.wasm", type=click.Path(path_type=Path),
+    help="The program of a core dump that does not hold it.",
+)  # fmt: skip
 @engine_option
 @click.option("-i", "--interactive", is_flag=True, help="Go on at the prompt after -e and -x.")
 @click.pass_context
@@ -53,14 +57,18 @@ def command(
     scripts: tuple[Path, ...],
     at: str | None,
     debug_info: Path | None,
+    module: Path | None,
     engine: str | None,
     interactive: bool,
 ) -> int:
-    """Debug a recording (the latest without TRACE), forward and backward.
+    """Debug a recording (the latest without TRACE), forward and backward; or look at a core dump.
 
     With a terminal this is a prompt; type 'help' there. With -e or -x, or when standard input is no
     terminal, commands run one after the other, each echoed as '(ttd) CMD'. The first that fails ends
     the run: its error goes to stderr, and the exit code is 1.
+
+    TRACE may be a WebAssembly core dump: of ttd, Wasmtime, or another. It has one moment, at which all
+    commands work that need no running.
 
     \b
     Examples:
@@ -78,8 +86,8 @@ def command(
         raise UsageError("--interactive needs a terminal")
     planned = list(_in_order(ctx, commands, scripts))
     with (
-        open_trace(trace) as opened,
-        Debugger(opened, replaying_engine(engine), debug_info=debug_info) as debugger,
+        open_recording(trace, module, engine) as (opened, engine_factory),
+        Debugger(opened, engine_factory, debug_info=debug_info) as debugger,
     ):
         session = Session(debugger, sys.stdout)
         if at is not None:

@@ -5,9 +5,11 @@ May import the session's parts and `ttd.errors`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from ttd.cli.files import write_new
+from ttd.cli.output import plain, size
 from ttd.cli.repl.command import Call, Command, Complete, Group, Repeat, resolve
 from ttd.cli.repl.console import Style
 from ttd.errors import UsageError
@@ -111,10 +113,34 @@ def source(session: Session, call: Call) -> None:
         session.nesting -= 1
 
 
+def core(session: Session, call: Call) -> None:
+    """Write a WebAssembly core dump of this moment.
+
+    To FILE, or to PROGRAM.coredump here. It holds memory, globals, the call stack, and
+    the program, too: 'ttd replay FILE' opens it, and other tools for core dumps do.
+    """
+    program = PurePath(session.debugger.trace.manifest.program)
+    path = Path(call.arguments or f"{program.stem or 'program'}.coredump").expanduser()
+    data = session.debugger.core_dump()
+    write_new(path, data)
+    session.console.write(
+        f"Wrote {plain(str(path))}, {size(len(data))}; 'ttd replay {plain(str(path))}' opens it."
+    )
+
+
 ROWS = (
     Command("help", ("h", "?"), Group.STATUS, Complete.COMMAND, help_, "[COMMAND]", ("help", "help rc")),
     Command("set", (), Group.STATUS, Complete.TOPIC, set_, "SETTING VALUE", ("set listsize 20",)),
     Command("show", (), Group.STATUS, Complete.TOPIC, show, "[SETTING]", ("show", "show listsize")),
     Command("source", (), Group.STATUS, Complete.FILE, source, "FILE"),
+    Command(
+        "core",
+        ("gcore", "generate-core-file"),
+        Group.STATUS,
+        Complete.FILE,
+        core,
+        "[FILE]",
+        ("core", "gcore here.coredump"),
+    ),
     Command("quit", ("q", "exit"), Group.STATUS, Complete.NOTHING, quit_),
 )

@@ -85,7 +85,8 @@ def info_frame(session: Session, _arguments: str) -> None:
     if selected.is_inlined:
         console.write(f"  inlined into frame #{selected.level + 1}")
         return
-    console.write(f"  entered at {selected.entry} ('goto {selected.entry}' goes there)")
+    if not session.debugger.is_core_dump:
+        console.write(f"  entered at {selected.entry} ('goto {selected.entry}' goes there)")
     if selected.level + 1 < session.debugger.frame_count:
         console.write(f"  called by frame #{selected.level + 1}")
     else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ttd.cli.describe import event_line
 from ttd.cli.output import plain
+from ttd.cli.repl.banner import banner
 from ttd.cli.repl.command import Call, Command, Complete, Group, choose
 from ttd.cli.repl.console import Style
 from ttd.cli.repl.data import info_registers
@@ -31,6 +32,9 @@ def when(session: Session, call: Call) -> None:
     call.no_arguments()
     where = session.debugger.where()
     total = session.debugger.trace.event_count
+    if session.debugger.is_core_dump:
+        session.console.write(f"position {where.position}, the only one: this is a core dump")
+        return
     session.console.write(
         f"position {where.position}, {where.percent:.1f} % of the run, event {where.event} of {total}"
     )
@@ -43,6 +47,8 @@ def events(session: Session, call: Call) -> None:
     comes next. 'goto event N' goes to one, 'catch call NAME' stops at them.
     """
     trace, size = session.debugger.trace, session.settings.listsize
+    if session.debugger.is_core_dump:
+        raise UsageError("a core dump has no host calls; record the program with 'ttd record' to see them")
     if re.fullmatch(r"\d{1,18}", call.arguments):
         first = int(call.arguments)
     elif call.arguments:
@@ -129,6 +135,9 @@ def info_program(session: Session, _arguments: str) -> None:
     debugger = session.debugger
     manifest = debugger.trace.manifest
     write = session.console.write
+    if debugger.is_core_dump:
+        write("\n".join(banner(session)))
+        return
     write(f"Program {plain(manifest.program)}, recorded with the {plain(manifest.engine)} engine.")
     if len(manifest.argv) > 1:
         write(f"Arguments: {plain(' '.join(manifest.argv[1:]))}")

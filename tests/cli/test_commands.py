@@ -411,3 +411,61 @@ def test_cache_says_why_there_is_none(ttd: Ttd, own_cache: Path, monkeypatch: py
     assert ran.code == 1 and "writable to you only" in ran.error
     monkeypatch.setenv("TTD_CACHE_DIR", "")
     assert "TTD_CACHE_DIR is empty" in ttd("cache", "--clear").error
+
+
+# --- core dumps --------------------------------------------------------------------------------------
+
+
+def test_record_dumps_core_where_a_program_traps(ttd: Ttd, program: Program, guest: Guests) -> None:
+    ran = ttd("record", "--core-dump", "trap.coredump", program("trap"))
+    assert ran.code == 134
+    assert "ttd: dumped core to trap.coredump\n" in ran.err
+    replayed = ttd("replay", "trap.coredump", "-e", "bt", "-e", "info program", "-e", "p *item")
+    assert (replayed.code, replayed.err) == (0, "")
+    assert f"trap.c:{guest.line('trap', 'trap')}\n" in replayed.out
+    assert "Core dump of trap.wasm: integer divide by zero.\n" in replayed.out
+    live = ttd("replay", "--at", "end", "-e", "bt", "-e", "p *item")
+    assert [
+        line for line in live.out.splitlines() if line in replayed.out.splitlines()
+    ] == live.out.splitlines()
+
+
+def test_record_without_a_trap_dumps_nothing(ttd: Ttd, program: Program, tmp_path: Path) -> None:
+    assert "core" not in ttd("record", "--core-dump", "hello.coredump", program("hello")).err
+    assert not (tmp_path / "hello.coredump").exists()
+
+
+def test_a_core_dump_that_cannot_be_written_changes_nothing_else(ttd: Ttd, program: Program) -> None:
+    ran = ttd("record", "--core-dump", "nowhere/x", program("trap"))
+    assert ran.code == 134
+    assert "ttd: cannot write nowhere/x: No such file or directory\n" in ran.err
+    assert ttd("replay", "-e", "when").code == 0
+
+
+def test_core_writes_a_dump_of_a_recording(ttd: Ttd, recorded: Recorded, tmp_path: Path) -> None:
+    trace = str(recorded("calls"))
+    ran = ttd("core", trace)
+    assert re.fullmatch(r"Wrote calls\.coredump, [\d.]+ MiB: the moment \d+:\d+\.\n", ran.out)
+    ran = ttd("core", trace, "--at", "40%", "-o", "other.coredump")
+    assert ran.code == 0
+    replayed = ttd("replay", "other.coredump", "-e", "when", "-e", "reverse-step")
+    assert "the only one: this is a core dump\n" in replayed.out
+    assert replayed.code == 1
+    assert replayed.err == (
+        "ttd: reverse-step: a core dump has no past and no future; "
+        "record the program with 'ttd record' to move in time\n"
+    )
+    assert "has no past" in ttd("replay", "other.coredump", "--at", "end", "-e", "bt").error
+
+
+def test_the_prompt_dumps_core(ttd: Ttd, recorded: Recorded) -> None:
+    ran = ttd(
+        "replay", str(recorded("calls")), "-e", "break leaf", "-e", "continue", "-e", "gcore here.coredump"
+    )
+    assert "Wrote here.coredump" in ran.out
+    assert "leaf (a=1, b=2)" in ttd("replay", "here.coredump", "-e", "bt").out
+
+
+def test_replaying_a_module_that_is_no_core_dump(ttd: Ttd, program: Program, recorded: Recorded) -> None:
+    assert "no core dump" in ttd("replay", program("hello"), "-e", "bt").error
+    assert "holds its program" in ttd("replay", str(recorded("calls")), "--module", "x.wasm").error

@@ -80,7 +80,10 @@ def test_example_on_the_command_line_runs(example: str, playground: Ttd) -> None
 
 
 @pytest.mark.parametrize("command", [c for c in TABLE if c.examples], ids=lambda command: command.name)
-def test_examples_of_the_prompt_run(command: Command, recorded: Callable[[str], Path]) -> None:
+def test_examples_of_the_prompt_run(
+    command: Command, recorded: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     for example in command.examples:
         with Trace.open(recorded("calls")) as trace, Debugger(trace) as debugger:
             session = Session(debugger, io.StringIO())
