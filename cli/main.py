@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -117,6 +118,7 @@ def _complain(message: str, code: int, error: BaseException) -> int:
 
 def _usage_message(error: click.ClickException) -> str:
     message = _one_line(error.format_message()).rstrip(".")
+    message = re.sub(r"\. (Did you mean .*)\?$", lambda hint: f" ({hint[1].lower()}?)", message)
     context = error.ctx if isinstance(error, click.UsageError) else None
     path = context.command_path if context is not None else "ttd"
     return f"{message[:1].lower()}{message[1:]}; see '{path} --help'"

@@ -460,9 +460,9 @@ class Debugger:
         """As `print_`, and keep the value, as ``$1`` and so on. Returns its number, and its text."""
         return self._inspector.remember(expression, fmt)
 
-    def type_of(self, expression: str) -> str:
-        """The type of an expression, spelled in C (ptype, whatis)."""
-        return self._inspector.type_of(expression)
+    def type_of(self, expression: str, written_out: bool = True) -> str:
+        """The type of an expression, spelled in C: by name (whatis), or `written_out` (ptype)."""
+        return self._inspector.type_of(expression, written_out)
 
     def source(self, around: int = 10, spec: str | None = None) -> SourceView | None:
         """About `around` lines of source about the selected frame's line, or about `spec`.

@@ -171,12 +171,6 @@ class FrameView:
     scope: int = 0
     """What tells frames apart that have these in common; 0 without debug information."""
 
-    def describe(self) -> str:
-        """gdb's line for the frame, without its number: ``push (q=0x1234, n=5) at queue.c:41``."""
-        arguments = ", ".join(f"{argument.name}={argument.value}" for argument in self.arguments)
-        place = f"at {self.location}" if self.location is not None else f"at {self.pc:#x}"
-        return f"{self.function} ({arguments}) {place}"
-
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:

@@ -33,10 +33,19 @@ def print_(session: Session, call: Call) -> None:
 
 
 def whatis(session: Session, call: Call) -> None:
-    """Print the type of an expression, or a type."""
+    """Print the type of an expression by its name; of a typedef, what it stands for."""
+    _print_type(session, call, written_out=False)
+
+
+def ptype(session: Session, call: Call) -> None:
+    """Print the type of an expression, or a type, written out with its members."""
+    _print_type(session, call, written_out=True)
+
+
+def _print_type(session: Session, call: Call, written_out: bool) -> None:
     if not call.arguments:
         raise UsageError(f"'{call.word}' takes an expression or a type")
-    session.console.write(f"type = {_lines(session.debugger.type_of(call.arguments))}")
+    session.console.write(f"type = {_lines(session.debugger.type_of(call.arguments, written_out))}")
 
 
 def info_registers(session: Session, _arguments: str) -> None:
@@ -75,5 +84,6 @@ ROWS = (
         "print", ("p", "inspect"), D, EXPR, print_, "EXPRESSION", ("print n", "p/x n", "p $pc"),
         modifier=True,
     ),
-    Command("whatis", ("ptype",), D, EXPR, whatis, "EXPRESSION | TYPE", ("whatis n",)),
+    Command("whatis", (), D, EXPR, whatis, "EXPRESSION | TYPE", ("whatis n",)),
+    Command("ptype", (), D, EXPR, ptype, "EXPRESSION | TYPE", ("ptype n",)),
 )  # fmt: skip

@@ -34,6 +34,7 @@ def test_without_arguments_help_is_shown(capsys: pytest.CaptureFixture[str]) -> 
         (["frobnicate"], "ttd: no command 'frobnicate'; see 'ttd --help'\n"),
         (["--frob"], "ttd: no such option '--frob'; see 'ttd --help'\n"),
         (["ls", "--frob"], "ttd: no such option '--frob'; see 'ttd ls --help'\n"),
+        (["ls", "--jsn"], "ttd: no such option '--jsn' (did you mean '--json'?); see 'ttd ls --help'\n"),
         (["dis"], "ttd: missing argument 'MODULE'; see 'ttd dis --help'\n"),
         (["info", "a", "b"], "ttd: got unexpected extra argument (b); see 'ttd info --help'\n"),
     ],

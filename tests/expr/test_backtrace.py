@@ -53,7 +53,7 @@ def test_without_debug_information_frames_have_offsets(guest: Guests) -> None:
     debug = DebugInfo(replace(stopped.module, customs=customs))
     frame = stopped.state.frames[-1]
     lines = format_backtrace(stopped.state, debug).splitlines()
-    assert lines[0] == f"#0  multiply () at {frame.pc:#x}"
+    assert lines[0] == f"#0  {frame.pc:#010x} in multiply ()"
     stopped.engine.close()
 
 

@@ -624,7 +624,6 @@ def test_frames_have_arguments_and_lines(debug: Debug, guest: Guests) -> None:
     assert frames[1].location is not None
     assert frames[1].location.line == guest.line("calls", "recurse")
     assert frames[0].selected and not frames[1].selected
-    assert frames[3].describe().startswith("main () at ")
     assert debugger.frames(limit=2) == frames[:2]
 
 
@@ -639,6 +638,7 @@ def test_looking_at_a_deep_stack_costs_for_the_frames_asked_for(
     make = Inspector.view
     monkeypatch.setattr(Inspector, "view", lambda self, level: built.append(level) or make(self, level))
     stack = StackReads(monkeypatch)
+    monkeypatch.setattr("ttd.replayer.session.SLICE_SECONDS", 1e6)  # each slice reads the stack once
     assert debugger.print_("1") == "1"
     assert [frame.level for frame in debugger.frames(2)] == [0, 1]
     assert [frame.level for frame in debugger.frames(2, first=depth - 2)] == [depth - 2, depth - 1]
@@ -673,7 +673,9 @@ def test_variables_memory_and_types(debug: Debug, guest: Guests) -> None:
     assert values["where"].value == "{x = 3, y = -4}"
     assert debugger.print_("a->corner[2].y") == "-2"
     assert debugger.print_("numbers[1]", "x") == "0x2"
-    assert "struct point" in debugger.type_of("where")
+    assert debugger.type_of("where").startswith("struct point {\n")
+    assert debugger.type_of("where", written_out=False) == "struct point"
+    assert debugger.type_of("handle_t", written_out=False) == "uint32_t"
     assert debugger.evaluate("*middle").as_int() == 3
     assert {"a", "b", "head", "banner"} <= set(debugger.variable_names())
     address = debugger.evaluate("&banner[0]").as_int()

@@ -27,22 +27,22 @@ class FrameDescription:
     frame: LiveFrame
     arguments: tuple[tuple[Variable, str], ...]
     """Each parameter with its formatted value; empty without debug information."""
-    place: str
-    """Where it stands, for people: ``queue.c:41``, or ``0x1f3`` (a byte offset) where no line is known."""
+    place: str | None
+    """Where it stands, for people: ``queue.c:41``; None where no line is known."""
 
     def __str__(self) -> str:
-        """``push (q=0x1234, n=5) at queue.c:41``"""
+        """``push (q=0x1234, n=5) at queue.c:41``; without a line ``0x000001f3 in push ()``, a byte offset."""
         arguments = ", ".join(f"{parameter.name}={value}" for parameter, value in self.arguments)
-        return f"{self.frame.name} ({arguments}) at {self.place}"
+        call = f"{self.frame.name} ({arguments})"
+        return f"{self.frame.code.pc:#010x} in {call}" if self.place is None else f"{call} at {self.place}"
 
 
 def describe_frame(state: State, debug: DebugInfo, stack: SourceStack, level: int) -> FrameDescription:
     """Frame `level` of the stack of a stopped program, which must have it."""
     frame = stack[level]
+    place = None
     if frame.location is not None:
         place = f"{debug.display_path(frame.location.path)}:{frame.location.line}"
-    else:
-        place = f"{frame.code.pc:#x}"
     context = StateContext(state, debug, level, stack=stack)
     arguments = tuple(
         (parameter, _argument(TypedValue.of_variable(parameter, context)))
