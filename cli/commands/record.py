@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -188,13 +188,4 @@ def _report(result: RecordResult, is_latest: bool, quiet: bool) -> int:
         path = plain(str(result.path))
         replay = "ttd replay" if is_latest else f"ttd replay {path}"
         click.echo(f"ttd: recorded {path}{how}; '{replay}' opens it", err=True)
-    if result.blocked:
-        _leave(result.exit_code)
     return result.exit_code
-
-
-def _leave(code: int) -> NoReturn:
-    """Leave without waiting for the thread that is still inside a host call."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
