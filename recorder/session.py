@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ttd.engine.protocol import MOST, TICK_RULE, Engine, Goal, Host, Limits, Program
-from ttd.engine.slices import slice_end
+from ttd.engine.slices import Stopwatch, running_time, slice_end
 from ttd.errors import InvalidModule, TtdError, UsageError, check, unreachable
 from ttd.recorder.host import Abandoned, RecordingHost
 from ttd.recorder.hostapi import load_host_file
@@ -266,7 +266,7 @@ class _Recording:
         name = self._setup.options.engine
         ticks, wanted = FIRST_SLICE[name], SLICE[name]
         while not self._stop_wanted:
-            begun = time.thread_time()
+            stopwatch = Stopwatch(self._engine, time.thread_time)
             tick = self._reached.tick
             stop = self._engine.run(Goal(until=Position(slice_end(tick, ticks))))
             if stop.reason is StopReason.ENDED:
@@ -277,7 +277,8 @@ class _Recording:
             self._host.check_wanted()
             self._writer.progress(stop.position)
             self._policy.offer(lambda: self._engine.state)
-            ticks = _next_slice(stop.position.tick - tick, time.thread_time() - begun, wanted)
+            running, handover = stopwatch.read()
+            ticks = _next_slice(stop.position.tick - tick, running, running_time(wanted, handover))
         return Ending(EndKind.INTERRUPTED, self._reached)
 
     def _look_back(self, ending: Ending) -> None:

@@ -11,7 +11,6 @@ May import base, wasm, engine, interpreter, instrument, debuginfo, store and thi
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +32,7 @@ from ttd.engine.protocol import (
     Program,
     Stop,
 )
-from ttd.engine.slices import slice_end
+from ttd.engine.slices import Stopwatch, running_time, slice_end
 from ttd.errors import DamagedTrace, Divergence, InvalidModule, TraceVersionError, UsageError, unreachable
 from ttd.instrument.dead import DeadLocals
 from ttd.replayer.host import ReplayHost
@@ -323,10 +322,10 @@ class Session:
 
     def slice(self, goal: Goal) -> Stop:
         """One run of the engine, timed; checks how it ended against the recording."""
-        began, tick = time.perf_counter(), self.position.tick
+        tick, stopwatch = self.position.tick, Stopwatch(self.engine)
         with self._moving():
             stop = self.engine.run(goal)
-        self._tune(self.position.tick - tick, time.perf_counter() - began)
+        self._tune(self.position.tick - tick, *stopwatch.read())
         self._check(stop)
         self._find_end()
         return stop
@@ -370,12 +369,12 @@ class Session:
         near = Position(slice_end(self.position.tick, self._slice), 0)
         return min(near, last if until is None else min(until, last))
 
-    def _tune(self, ticks: int, seconds: float) -> None:
+    def _tune(self, ticks: int, running: float, handover: float) -> None:
         """Set the length of slices by the speed of the last one."""
-        if ticks >= self._slice // 4 and seconds > 0:
-            wanted = int(ticks * SLICE_SECONDS / seconds)
+        if ticks >= self._slice // 4:
+            wanted = int(ticks * running_time(SLICE_SECONDS, handover) / max(running, 1e-6))
             self._slice = max(16, min(wanted, self._slice * 8))
-        elif seconds > 2 * SLICE_SECONDS:
+        elif running > 2 * SLICE_SECONDS:
             self._slice = max(16, self._slice // 2)
 
     def _check_ending(self, stop: Stop) -> None:

@@ -14,6 +14,7 @@ from tests.interpreter.programs import PROGRAMS
 from tests.interpreter.rig import module_of
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import FrameProbe, Goal, Invocation, Limits, Program
+from ttd.engine.slices import HandingOver
 from ttd.engine.validate import load_module
 from ttd.errors import EngineUnusable
 from ttd.instrument.program import Instrumented
@@ -278,6 +279,22 @@ def test_what_does_not_overflow_the_stack_of_wasmtime_does_not_overflow_ours() -
     engine = compiled(program_of(text.replace("DEPTH", str(depth - 5))), replaying=False)
     ending = engine.run(Goal()).ending
     assert ending is not None and ending.results == (depth - 5,)
+
+
+def test_the_time_that_deep_stacks_take_to_hand_over_is_told() -> None:
+    engine = compiled(
+        program_of("""
+          (func $down (param i32) (result i32)
+            (if (result i32) (local.get 0)
+              (then (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+              (else (i32.const 0))))
+          (func (export "main") (result i32) (call $down (i32.const 500)))""")
+    )
+    assert isinstance(engine, HandingOver) and engine.handover_seconds == 0
+    engine.run(Goal(until=Position(400)))
+    frozen = engine.handover_seconds
+    assert frozen > 0
+    assert engine.run(Goal()).ending is not None and frozen < engine.handover_seconds
 
 
 def test_an_exception_stays_the_same_object_while_it_is_somewhere() -> None:

@@ -194,6 +194,17 @@ def test_limits_that_no_recording_has_are_refused(what: str, recorded: Recorded,
         program_of(trace)
 
 
+def test_slices_do_not_become_short_because_a_deep_stack_takes_long_to_hand_over(recorded: Recorded) -> None:
+    with Trace.open(recorded("loops")) as trace:
+        session = Session(trace)
+        session._slice = 10_000
+        session._tune(10_000, running=0.001, handover=1.0)
+        assert session._slice == 80_000
+        session._tune(80_000, running=1.0, handover=0.0)
+        assert session._slice < 10_000
+        session.close()
+
+
 def test_an_interrupt_stops_a_run_between_slices(recorded: Recorded) -> None:
     with Trace.open(recorded("loops")) as trace:
         session = Session(trace)

@@ -105,6 +105,8 @@ class CompiledEngine:
         self._searched: tuple[tuple[Probe, ...], Position] | None = None
         self._pace = 0.0
         self._capture_seconds = 0.0
+        self.handover_seconds = 0.0
+        """See `ttd.engine.slices.HandingOver`."""
 
     def _new_store(self) -> wasmtime.Store:
         return program_store(self._compiled.engine, self._program.limits)
@@ -375,9 +377,11 @@ class CompiledEngine:
 
     def _run_stack(self, native: Native, stack: _Stack, state: State) -> tuple[Value, ...] | None:
         native.begin_calls(state.next_event)
+        began = time.perf_counter() - native.seconds
         try:
             return stack.run(state.position)
         finally:
+            self.handover_seconds += time.perf_counter() - native.seconds - began
             self._next_event = native.end_calls()
 
     def _call_host(

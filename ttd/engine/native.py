@@ -10,6 +10,7 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engin
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import cast
@@ -86,6 +87,8 @@ class Native:
         self._dropped: set[tuple[bool, int]] = set()
         self._globals = mutable_globals(self.module)
         self._changing_tables = self._find_changing_tables()
+        self.seconds = 0.0
+        """Seconds that the program has run for, host calls included."""
 
     def _all_functions(self) -> list[wasmtime.Func]:
         names = (abi.function(index) for index in range(len(self.module.functions)))
@@ -174,7 +177,11 @@ class Native:
         function = self._entrances.get(key)
         if function is None:
             function = self._entrances[key] = self._link(module(), instead)
-        return cast(int, function(self._store))
+        began = time.perf_counter()
+        try:
+            return cast(int, function(self._store))
+        finally:
+            self.seconds += time.perf_counter() - began
 
     def _link(
         self, module: wasmtime.Module, instead: Mapping[str, wasmtime.Func] = _NO_FUNCTIONS
