@@ -28,7 +28,7 @@ from ttd.recorder.hostapi import load_host_file
 from ttd.recorder.interruption import Inbox
 from ttd.recorder.options import Entry, RecordOptions, WasiOptions, plan_invocations
 from ttd.recorder.snapshots import SnapshotPolicy
-from ttd.recorder.sources import collect_sources, source_names
+from ttd.recorder.sources import changed_sources, collect_sources, source_files
 from ttd.state import State
 from ttd.store.directory import reserve, set_latest
 from ttd.store.manifest import Manifest, Preopen, RecordedInvocation, RecordedLimits
@@ -185,13 +185,18 @@ class _Setup:
 
         return debug_sections(self.module)
 
-    def sources(self) -> dict[str, bytes]:
-        """The source files that are to be kept in the trace. Takes long if the debug information is new."""
+    def sources(self) -> tuple[dict[str, bytes], str]:
+        """The source files that are to be kept in the trace, and what the user should know about them.
+
+        Takes long if the debug information is new.
+        """
         if not self.options.embed_sources:
-            return {}
+            return {}, ""
         files = [file for file in (self.options.program, self.debug.file) if file is not None]
         folders = [*dict.fromkeys(file.absolute().parent for file in files), Path.cwd()]
-        return collect_sources(source_names(self.module), folders)
+        named = source_files(self.module)
+        sources = collect_sources(named, folders)
+        return sources, _changed(changed_sources(named, sources))
 
 
 class _Recording:
@@ -246,7 +251,9 @@ class _Recording:
 
     def _collect_sources(self) -> None:
         """Store the source files, while the guest runs. On a thread of its own."""
-        files = self._setup.sources()
+        files, note = self._setup.sources()
+        if note:
+            self._notes.append(note)
         with contextlib.suppress(TtdError):  # it could not be written, or has ended in a hurry
             self._writer.add_sources(files)
 
@@ -320,7 +327,7 @@ class _Recording:
             trap = self._ending.trap if self._ending is not None else None
             program = str(self._setup.options.program)
             self._core_dump = capture(
-                state, module, program, trap, self._setup.sources(), self._setup.debug_info() or None
+                state, module, program, trap, self._setup.sources()[0], self._setup.debug_info() or None
             )
 
     # --- the calling thread -----------------------------------------------------------------------------
@@ -379,6 +386,18 @@ def _switching(engine: str) -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+def _changed(paths: Sequence[str]) -> str:
+    """What to say about source files that were changed after the program was built."""
+    if not paths:
+        return ""
+    if len(paths) == 1:
+        return f"{paths[0]} is not the file that the program was built from: build anew, or lines will be off"
+    return (
+        f"{paths[0]} and {len(paths) - 1} more are not the files that the program was built from: "
+        "build anew, or lines will be off"
+    )
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:

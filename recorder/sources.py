@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from ttd.debuginfo.sourcefile import is_as_built, places
 from ttd.engine.cache import program_key, user_cache
 from ttd.wasm.model import Module
 
@@ -28,35 +29,38 @@ MAX_TOTAL = 64 << 20
 """Bytes of all sources that are kept."""
 
 
-_NAMES = "sources"
-"""The part of a program in the cache that holds the names of its source files."""
+_FILES = "source-files"
+"""The part of a program in the cache that holds the names and checksums of its source files."""
 
 
-def source_names(module: Module) -> list[str]:
-    """The paths of the source files that a module's debug information names, found now or earlier."""
+def source_files(module: Module) -> dict[str, bytes]:
+    """The source files that a module's debug information names, found now or earlier.
+
+    By path, with their MD5 as they were compiled; empty where it is not told.
+    """
     cache, key = user_cache(), program_key(module.data, module.apart)
-    stored = cache.get(key, _NAMES) if cache is not None else None
+    stored = cache.get(key, _FILES) if cache is not None else None
     if stored is not None:
-        return [str(name) for name in json.loads(stored)]
+        return {str(name): bytes.fromhex(digits) for name, digits in json.loads(stored).items()}
     from ttd.debuginfo import DebugInfo
 
-    names = list(DebugInfo(module).files())
+    debug = DebugInfo(module)
+    files = {path: debug.source_checksum(path) for path in debug.files()}
     if cache is not None:
-        cache.put(key, _NAMES, json.dumps(names).encode())
-    return names
+        cache.put(key, _FILES, json.dumps({path: md5.hex() for path, md5 in files.items()}).encode())
+    return files
 
 
-def collect_sources(paths: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, bytes]:
-    """The contents of those of `paths` that are source files on this machine, by path as given.
+def collect_sources(files: Mapping[str, bytes], folders: Sequence[Path] = ()) -> dict[str, bytes]:
+    """The contents of those of `files` that are source files on this machine, by path as given.
 
-    A module is often built elsewhere (in a container, by another user): a file that is not where `paths`
-    says is looked for in `folders`, by as much of the end of its path as is there.
+    `files` is as from `source_files`. A file that is not where its path says, or not as it was compiled, is
+    looked for in `folders`, too; what differs is better than nothing.
     """
     sources: dict[str, bytes] = {}
     total = 0
-    for path in paths:
-        places = _places(path, folders)
-        data = next((data for place in places if (data := _read(place)) is not None), None)
+    for path, checksum in files.items():
+        data = _best(path, checksum, folders)
         if data is None or total + len(data) > MAX_TOTAL:
             continue
         sources[path] = data
@@ -64,14 +68,19 @@ def collect_sources(paths: Iterable[str], folders: Sequence[Path] = ()) -> dict[
     return sources
 
 
-def _places(path: str, folders: Sequence[Path]) -> Iterator[str]:
-    """Where the file may be: where it says, then in each folder, the longest end of its path first."""
-    yield path
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    for start in range(len(parts)):
-        for folder in folders:
-            if ".." not in parts[start:]:
-                yield str(folder.joinpath(*parts[start:]))
+def changed_sources(files: Mapping[str, bytes], sources: Mapping[str, bytes]) -> list[str]:
+    """The paths of those `sources` that are other files than the program was built from."""
+    return [path for path, data in sources.items() if not is_as_built(data, files[path])]
+
+
+def _best(path: str, checksum: bytes, folders: Sequence[Path]) -> bytes | None:
+    first: bytes | None = None
+    for place in places(path, folders):
+        data = _read(place)
+        if data is not None and is_as_built(data, checksum):
+            return data
+        first = data if first is None else first
+    return first
 
 
 def _read(path: str) -> bytes | None:

@@ -33,6 +33,7 @@ from ttd.replayer.recording import Recording
 from ttd.replayer.reports import Reporter
 from ttd.replayer.returned import Leaving, returned_value
 from ttd.replayer.session import EngineFactory, Interrupted, Session
+from ttd.replayer.sources import Sources
 from ttd.replayer.stepping import Stepper
 from ttd.replayer.targets import (
     Target,
@@ -118,7 +119,8 @@ class Debugger:
         self._resolver = Resolver(self.module, self.debug)
         self._inspector = Inspector(self._session, self.debug, self.names)
         self.memory: MemoryInspector = MemoryInspector(self._session, self.debug, self._inspector)
-        self._listings = Listings(trace, self.module, self.debug, self.names)
+        self.sources: Sources = Sources(trace, self.debug)
+        self._listings = Listings(self.sources, self.module, self.debug, self.names)
         self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
         self._stopped_at: tuple[int, ...] = ()
 

@@ -1,14 +1,13 @@
-"""Source text and disassembly. Sources come from the trace first, else from disk, where they are only read.
+"""Source text and disassembly.
 
-May import base, wasm, debuginfo, store and this package.
+May import base, wasm, debuginfo and this package.
 """
 
 from __future__ import annotations
 
 from ttd.debuginfo import DebugInfo
-from ttd.debuginfo.sourcefile import read_source
-from ttd.errors import DamagedTrace, UsageError
-from ttd.replayer.recording import Recording
+from ttd.errors import UsageError
+from ttd.replayer.sources import Sources
 from ttd.replayer.views import DisassemblyLine, SourceLine, SourceView
 from ttd.types import Location
 from ttd.wasm.model import Module
@@ -18,12 +17,11 @@ from ttd.wasm.names import Names
 class Listings:
     """Source files by lines, functions by instructions."""
 
-    def __init__(self, trace: Recording, module: Module, debug: DebugInfo, names: Names) -> None:
-        self._trace = trace
+    def __init__(self, sources: Sources, module: Module, debug: DebugInfo, names: Names) -> None:
+        self._sources = sources
         self._module = module
         self._debug = debug
         self._names = names
-        self._files: dict[str, list[str] | None] = {}
 
     def around(self, location: Location, count: int, here: Location | None) -> SourceView | None:
         """About `count` lines about a line; `here` is the current line, for marking it."""
@@ -32,7 +30,7 @@ class Listings:
 
     def lines(self, path: str, first: int, last: int, here: Location | None) -> SourceView | None:
         """Lines `first` to `last`; `here` is the current line, for marking it."""
-        text = self._text(path)
+        text = self._sources.lines(path)
         if text is None:
             return None
         marked = here.line if here is not None and here.path == path else 0
@@ -45,18 +43,6 @@ class Listings:
         """The full path of a source file named by its last parts; `path` itself if it is not known."""
         found = self._debug.find_files(path)
         return found[0] if found else path
-
-    def _text(self, path: str) -> list[str] | None:
-        if path not in self._files:
-            data = self._bytes(path)
-            self._files[path] = None if data is None else data.decode("utf-8", "replace").splitlines()
-        return self._files[path]
-
-    def _bytes(self, path: str) -> bytes | None:
-        try:
-            return self._trace.sources[path]
-        except (KeyError, DamagedTrace):
-            return read_source(path)
 
     def disassembly(self, function: int, pc: int | None) -> list[DisassemblyLine]:
         """The instructions of a function, the one at `pc` marked. Raises UsageError for an import."""

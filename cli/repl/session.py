@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from ttd.cli.output import Progress
+from ttd.cli.output import Progress, plain
 from ttd.cli.repl.command import Command, Repeat, parse
 from ttd.cli.repl.console import Console
 from ttd.cli.repl.render import show_stop
@@ -77,7 +77,11 @@ class Session:
         self._repeated = ""
         command, call = parse(text, self.table)
         self._repeated = _what_repeats(command, call.modifier, text)
-        command.run(self, call)
+        try:
+            command.run(self, call)
+        finally:
+            for note in self.debugger.sources.take_notes():
+                self.console.write(f"warning: {plain(note)}")
 
     def stopped(self, report: StopReport, with_instruction: bool = False) -> None:
         """Tell the user about a stop; every motion ends with it."""

@@ -12,6 +12,7 @@ from ttd.cli.files import write_new
 from ttd.cli.output import plain, size
 from ttd.cli.repl.command import Call, Command, Complete, Group, Repeat, resolve
 from ttd.cli.repl.console import Style
+from ttd.cli.repl.source_paths import SUBSTITUTE, set_substitution, show_substitutions
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,11 +71,16 @@ def set_(session: Session, call: Call) -> None:
     """Change a setting.
 
     listsize is how many lines 'list' shows; highlight (on, off) colours source text;
-    disassemble-next-line (on, off) shows the next instruction at every stop.
+    disassemble-next-line (on, off) shows the next instruction at every stop. With
+    'set substitute-path FROM TO', source files whose path begins with FROM are looked for
+    under TO.
     """
     name, _, value = call.arguments.partition(" ")
     if not name:
         raise UsageError("'set' takes a setting and its value, as in 'set listsize 20'; see 'show'")
+    if name == SUBSTITUTE:
+        set_substitution(session, value)
+        return
     if name in ("var", "variable") or "=" in call.arguments:
         raise UsageError(
             "a recording cannot be changed; 'set' is for the debugger's own settings, see 'show'"
@@ -84,6 +90,9 @@ def set_(session: Session, call: Call) -> None:
 
 def show(session: Session, call: Call) -> None:
     """Show a setting, or all of them."""
+    if call.arguments == SUBSTITUTE:
+        show_substitutions(session)
+        return
     settings = session.settings
     names = (settings.find(call.arguments),) if call.arguments else settings.names()
     for name in names:
@@ -130,7 +139,15 @@ def core(session: Session, call: Call) -> None:
 
 ROWS = (
     Command("help", ("h", "?"), Group.STATUS, Complete.COMMAND, help_, "[COMMAND]", ("help", "help rc")),
-    Command("set", (), Group.STATUS, Complete.TOPIC, set_, "SETTING VALUE", ("set listsize 20",)),
+    Command(
+        "set",
+        (),
+        Group.STATUS,
+        Complete.TOPIC,
+        set_,
+        "SETTING VALUE",
+        ("set listsize 20", "set substitute-path /build /home/me"),
+    ),
     Command("show", (), Group.STATUS, Complete.TOPIC, show, "[SETTING]", ("show", "show listsize")),
     Command("source", (), Group.STATUS, Complete.FILE, source, "FILE"),
     Command(

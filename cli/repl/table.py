@@ -6,7 +6,18 @@ docs/commands.md read.
 
 from __future__ import annotations
 
-from ttd.cli.repl import code, data, examine, memory, motions, session_commands, stack, status, stops
+from ttd.cli.repl import (
+    code,
+    data,
+    examine,
+    memory,
+    motions,
+    session_commands,
+    source_paths,
+    stack,
+    status,
+    stops,
+)
 from ttd.cli.repl.command import Command
 
 TABLE: tuple[Command, ...] = (
@@ -17,6 +28,7 @@ TABLE: tuple[Command, ...] = (
     *examine.ROWS,
     *memory.ROWS,
     *code.ROWS,
+    *source_paths.ROWS,
     *status.ROWS,
     *session_commands.ROWS,
 )

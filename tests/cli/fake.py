@@ -17,6 +17,7 @@ from ttd.cli.repl.session import Session
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import TypedValue
 from ttd.replayer.debugger import Debugger, Target, ToBegin, ToEnd, ToPosition
+from ttd.replayer.sources import SourcePaths
 from ttd.replayer.views import (
     Breakpoint,
     BreakpointKind,
@@ -66,6 +67,7 @@ class FakeDebugger:
             files=lambda: ["/src/queue.c"],
         )
         self.module = SimpleNamespace(functions=())
+        self.sources = SimpleNamespace(paths=SourcePaths(), reread=lambda: None, take_notes=list)
 
     # --- places ---
 

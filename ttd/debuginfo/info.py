@@ -205,6 +205,11 @@ class DebugInfo:
         wanted = suffix.removeprefix("./")
         return [path for path in self.files() if path == wanted or path.endswith("/" + wanted)]
 
+    def source_checksum(self, path: str) -> bytes:
+        """The MD5 of a source file (full path) as it was compiled; empty where compilers have told none."""
+        tables = self._tables_by_path.get(path, ())
+        return next((found for table in tables if (found := table.checksums.get(path))), b"")
+
     def display_path(self, path: str) -> str:
         """A short form of a full path for people: relative to the compilation directory where below it."""
         directory = self._directories.get(path, "")

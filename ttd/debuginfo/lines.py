@@ -109,6 +109,16 @@ class LineTable:
         """Full paths of the files that the table names."""
         return [path for path in self._paths if path]
 
+    @property
+    def checksums(self) -> dict[str, bytes]:
+        """MD5 of the files that the table has one of, by full path (DWARF 5, 6.2.4.1)."""
+        return self._problems.attempt("checksums of a line table", self._read_checksums, {})
+
+    def _read_checksums(self) -> dict[str, bytes]:
+        entries = self._program.header.get("file_names") or ()
+        found = zip(self._paths, entries, strict=False)
+        return {path: bytes(e["DW_LNCT_MD5"]) for path, e in found if "DW_LNCT_MD5" in e}
+
     def path(self, number: int) -> str:
         """The file of that number; "" where there is none."""
         return self._paths[number] if 0 <= number < len(self._paths) else ""

@@ -5,7 +5,9 @@ Imports nothing of ttd.
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 LARGEST_SOURCE = 16 << 20
 """Bytes of the largest source file that is read."""
@@ -20,3 +22,22 @@ def read_source(path: str) -> bytes | None:
         return file.read_bytes()
     except (OSError, ValueError):
         return None
+
+
+def places(path: str, folders: Iterable[str | Path]) -> Iterator[str]:
+    """Where a source file may be: where it says, then in each folder, the longest end of its path first.
+
+    Modules are often built elsewhere: in a container, by another user.
+    """
+    yield path
+    folders = tuple(folders)
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    for start in range(len(parts)):
+        for folder in folders:
+            if ".." not in parts[start:]:
+                yield str(Path(folder).joinpath(*parts[start:]))
+
+
+def is_as_built(data: bytes, checksum: bytes) -> bool:
+    """Whether `data` has the MD5 `checksum` that debug information has of the file; yes if it is empty."""
+    return not checksum or hashlib.md5(data, usedforsecurity=False).digest() == checksum
