@@ -29,6 +29,8 @@ from ttd.replayer.lines import Lines
 from ttd.replayer.listing import Listings
 from ttd.replayer.memory import MemoryInspector
 from ttd.replayer.motions import Hunt, Landing
+from ttd.replayer.origin import MOST_HOPS
+from ttd.replayer.provenance import Provenance
 from ttd.replayer.recording import Recording
 from ttd.replayer.reports import Reporter
 from ttd.replayer.returned import Leaving, returned_value
@@ -48,13 +50,16 @@ from ttd.replayer.timeline import Timeline
 from ttd.replayer.views import (
     Breakpoint,
     BreakpointKind,
+    Change,
     DisassemblyLine,
     FrameView,
+    Hop,
     Place,
     Progress,
     SourceView,
     StopKind,
     StopReport,
+    Trail,
     VariableView,
     WasmValue,
     Where,
@@ -122,6 +127,7 @@ class Debugger:
         self.sources: Sources = Sources(trace, self.debug)
         self._listings = Listings(self.sources, self.module, self.debug, self.names)
         self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
+        self._provenance = Provenance(self._session, self._timeline, self.debug, self._inspector)
         self._stopped_at: tuple[int, ...] = ()
 
     def __enter__(self) -> Debugger:
@@ -291,6 +297,31 @@ class Debugger:
         else:
             report = self._motion(lambda hunt: hunt.forward())
         return replace(report, message=f"{note}\n\n{report.message}".strip()) if note else report
+
+    # --- where values come from ----------------------------------------------------------------------
+
+    def history(self, expression: str, fmt: str | None = None, every_write: bool = False) -> Trail[Change]:
+        """The changes before here of the place that `expression` names now, newest first, found as asked for.
+
+        With `every_write`, writes of what was there already count too. Raises ExpressionError for what has no
+        place (see `replayer.places`).
+        """
+        return self._provenance.history(expression, fmt, every_write)
+
+    def last_write(self, expression: str, fmt: str | None = None, every_write: bool = False) -> StopReport:
+        """Go back to the newest change of `history`; if there is none, stay and say since when it is so.
+
+        Breakpoints are not heeded. Raises ExpressionError.
+        """
+        search = self._provenance.last_write(expression, fmt, every_write)
+        report = self._motion(search.run, reverse=True, is_jump=True)
+        return replace(report, message=search.message or report.message)
+
+    def origin(self, expression: str, fmt: str | None = None, most: int = MOST_HOPS) -> Trail[Hop]:
+        """The way of the value of `expression` from the write that stored it back to where it was computed or
+        entered from the host: at most `most` hops, found as asked for. Raises ExpressionError.
+        """
+        return self._provenance.origin(expression, fmt, most)
 
     # --- breakpoints ---------------------------------------------------------------------------------
 

@@ -1,14 +1,19 @@
-"""Which host call a machine stands at, read off its state.
+"""What a machine is about to call, and which host call that is, read off its state.
 
 The log cannot always tell: of calls of compiled code it knows the tick only.
 
-May import base and wasm.
+May import base, wasm and store.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import replace
+from operator import attrgetter
 from typing import cast
 
+from ttd.events import HostCall
+from ttd.replayer.recording import Recording
 from ttd.state import State
 from ttd.wasm.model import Instruction, Module
 from ttd.wasm.opcodes import BY_MNEMONIC
@@ -16,26 +21,47 @@ from ttd.wasm.opcodes import BY_MNEMONIC
 _CALLS = frozenset(BY_MNEMONIC[name] for name in ("call", "return_call"))
 _INDIRECT_CALLS = frozenset(BY_MNEMONIC[name] for name in ("call_indirect", "return_call_indirect"))
 
+_offset = attrgetter("offset")
+
 
 def called_import(module: Module, state: State) -> int | None:
     """The import that the next instruction calls, as a function index; None if it does not call one."""
+    function = callee(module, state)
+    return function if function is not None and module.functions[function].imported is not None else None
+
+
+def callee(module: Module, state: State) -> int | None:
+    """The function that the next instruction calls; None if it is no call, or one that traps."""
     if not state.frames:
         return None
     frame = state.frames[-1]
-    instruction = _instruction_at(module, frame.function, frame.pc)
+    instruction = instruction_at(module, frame.function, frame.pc)
     if instruction is None:
         return None
-    callee = None
     if instruction.op in _CALLS:
-        callee = cast(int, instruction.immediates[0])
-    elif instruction.op in _INDIRECT_CALLS and frame.operands:
+        return cast(int, instruction.immediates[0])
+    if instruction.op in _INDIRECT_CALLS and frame.operands:
         table = state.tables[cast(int, instruction.immediates[1])]
         index = cast(int, frame.operands[-1])
-        callee = cast("int | None", table[index]) if index < len(table) else None
-    return callee if callee is not None and module.functions[callee].imported is not None else None
+        return cast("int | None", table[index]) if index < len(table) else None
+    return None
 
 
-def _instruction_at(module: Module, function: int, pc: int) -> Instruction | None:
+def host_call_here(module: Module, state: State, trace: Recording) -> HostCall | None:
+    """The host call whose call instruction comes next, with its exact position; None at anything else."""
+    if state.next_event >= trace.event_count:
+        return None
+    call = trace.event(state.next_event)
+    if call.function != called_import(module, state):
+        return None
+    return replace(call, position=state.position)
+
+
+def instruction_at(module: Module, function: int, pc: int) -> Instruction | None:
+    """The instruction, or structure marker, at byte offset `pc` of a function; None where none begins."""
     body = module.functions[function].body
-    found = (i for i in body.instructions if i.offset == pc) if body is not None else iter(())
-    return next(found, None)
+    if body is None:
+        return None
+    index = bisect_left(body.instructions, pc, key=_offset)
+    found = body.instructions[index] if index < len(body.instructions) else None
+    return found if found is not None and found.offset == pc else None

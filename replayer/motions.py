@@ -13,14 +13,14 @@ May import base, engine, debuginfo, expr and this package.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ttd.debuginfo.info import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
 from ttd.events import HostCall
 from ttd.replayer.breakpoints import Armed, Table
 from ttd.replayer.conditions import Conditions
-from ttd.replayer.hostcalls import called_import
+from ttd.replayer.hostcalls import host_call_here
 from ttd.replayer.session import Session
 from ttd.replayer.timeline import Plan, Search, Timeline
 from ttd.replayer.views import BreakpointKind
@@ -309,13 +309,8 @@ class Hunt:
 
     def call_here(self) -> HostCall | None:
         """The host call whose call instruction comes next, if the machine stands at one."""
-        state, trace = self._session.state, self._session.trace
-        if state.next_event >= trace.event_count:
-            return None
-        call = trace.event(state.next_event)
-        if call.function != called_import(self._session.module, state):
-            return None
-        return replace(call, position=state.position)
+        session = self._session
+        return host_call_here(session.module, session.state, session.trace)
 
     # --- stops that are known beforehand -------------------------------------------------------------
 

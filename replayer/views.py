@@ -7,7 +7,9 @@ Imports base modules only.
 from __future__ import annotations
 
 import enum
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ttd.events import HostCall
 from ttd.types import Ending, Location, Position, Value
@@ -217,3 +219,93 @@ class Progress:
     position: Position
     percent: float
     backward: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a value: what the instruction at `position` made of it."""
+
+    position: Position
+    function: str
+    """The function of the source; of code that is inlined there, the inlined one."""
+    location: Location | None
+    pc: int
+    old: str | None
+    """The value before; None where the place did not hold this value yet, as before a call's argument."""
+    new: str
+    call: HostCall | None = None
+    """The host call that wrote it."""
+    is_argument: bool = False
+    """Whether the instruction is the call that passed it, the change being a parameter's first value."""
+
+
+class HopKind(enum.Enum):
+    """What happened to a value at a hop. The first ones lead on; where a value ends is one of the others."""
+
+    WRITTEN = "written to memory"
+    COPIED = "copied from memory to memory"
+    ASSIGNED = "put into a WebAssembly local or global"
+    CHOSEN = "chosen by a condition"
+    CONVERTED = "converted"
+    PASSED = "passed to a function"
+    RETURNED = "returned by a function"
+    COMPUTED = "computed"
+    CONSTANT = "a constant of the code"
+    INITIAL = "there since the beginning"
+    HOST = "entered from the host"
+    INVOKED = "an argument of the run"
+    LOST = "not followed"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether a value leads no further back from here."""
+        return self not in _LEADING
+
+
+_LEADING = frozenset({
+    HopKind.WRITTEN, HopKind.COPIED, HopKind.ASSIGNED, HopKind.CHOSEN, HopKind.CONVERTED, HopKind.PASSED,
+    HopKind.RETURNED,
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A station of a value on its way, seen from its end. `text` says what happened there, for people."""
+
+    kind: HopKind
+    text: str
+    position: Position
+    function: str | None
+    location: Location | None
+    pc: int | None
+    value: str
+    """The value, or the part of it that is followed, as it was there."""
+    call: HostCall | None = None
+    """For HOST: the call."""
+
+
+T = TypeVar("T")
+
+
+class Trail(Iterator[T]):
+    """What a search of the past finds, one after the other, newest first.
+
+    Whenever one has been handed out, the debugger stands where it stood before. When there are no more,
+    `ending` says what lies before the last one.
+    """
+
+    def __init__(self, found: Generator[T, None, str | None]) -> None:
+        """`found` returns the ending; None if the user asked to stop."""
+        self._found = found
+        self.ending = ""
+        self.interrupted = False
+        """Whether `Debugger.interrupt` ended it."""
+
+    def __next__(self) -> T:
+        try:
+            return next(self._found)
+        except StopIteration as stop:
+            ending: str | None = stop.value if not self.ending else self.ending
+            self.interrupted = self.interrupted or ending is None
+            self.ending = "Interrupted." if ending is None else ending
+            raise StopIteration from None

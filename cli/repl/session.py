@@ -89,6 +89,12 @@ class Session:
         self.listing = Listing()
         show_stop(self, report, with_instruction)
 
+    def tell(self, line: str) -> None:
+        """Write a line now, while a search goes on."""
+        self._progress.clear()
+        self.console.write(line)
+        self.console.flush()
+
     def start_at(self, text: str) -> None:
         """Go where the option ``--at`` says; raises UsageError."""
         from ttd.replayer.debugger import parse_target

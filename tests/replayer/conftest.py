@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.replayer.model import Run
 from tests.replayer.recordings import record_module
-from tests.support import Guests
+from tests.support import GUESTS, Guests
 from ttd.debuginfo.framebases import always_live
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import Engine, Host, Program
@@ -49,8 +50,10 @@ def replayed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def recorded(engine: str, guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`;
-    ``"inlines -O2"`` of a guest that is compiled with these flags."""
+    """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`.
+
+    ``"copies -O2"`` is a guest compiled so. One with a file NAME.stdin beside its source reads that.
+    """
     folder = tmp_path_factory.mktemp("recorded")
     known: dict[str, Path] = {}
 
@@ -64,7 +67,10 @@ def recorded(engine: str, guest: Guests, tmp_path_factory: pytest.TempPathFactor
                 record(RecordOptions(reactor, output=path, invoke=("scale", "5"), engine=engine))
             else:
                 program, *flags = name.split()
+                stdin = GUESTS / f"{program}.stdin"
                 wasi = WasiOptions(argv=(program,), stdin=StdinKind.NULL)
+                if stdin.exists():
+                    wasi = replace(wasi, stdin=StdinKind.FILE, stdin_file=stdin)
                 record(RecordOptions(guest(program, *flags), output=path, wasi=wasi, engine=engine))
             known[name] = path
         return known[name]

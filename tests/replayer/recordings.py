@@ -89,7 +89,59 @@ DEEP = """
   (func (export "main") (result i32) (call $deeper (i32.const 0))))
 """
 
-MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP, "deep": DEEP}
+MOVES = """
+(module
+  (memory 1)
+  (data (i32.const 256) "\\01\\02\\03\\04")
+  (data $passive "\\2a\\00\\00\\00")
+  (table 2 funcref)
+  (elem (i32.const 0) $add $second)
+  (tag $error (param i32))
+  (global $g (mut i32) (i32.const 5))
+  (type $two (func (param i32 i32) (result i32)))
+  (func $add (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func $second (param i32 i32) (result i32) (local.get 1))
+  (func $tail (param i32 i32) (result i32) (return_call $add (local.get 0) (local.get 1)))
+  (func $early (param i32) (result i32)
+    (i32.const 1) (i32.const 2) (return (local.get 0)))
+  (func $copy (param $to i32) (param $from i32) (param $count i32)
+    (loop $more
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (i32.store8 (i32.add (local.get $to) (local.get $count))
+        (i32.load8_u (i32.add (local.get $from) (local.get $count))))
+      (br_if $more (local.get $count))))
+  (func $fail (result i32) (throw $error (i32.const 90)))
+  (func (export "main") (local $unset i32) (local $i i32)
+    (i32.store (i32.const 0) (call $tail (i32.const 3) (i32.const 4)))
+    (i32.store (i32.const 4) (select (i32.const 11) (i32.const 22) (i32.const 0)))
+    (i32.store (i32.const 8) (block (result i32) (i32.const 1) (i32.const 77) (br 0)))
+    (i32.store (i32.const 12)
+      (block (result i32) (i32.const 5) (br_if 0 (i32.const 55) (i32.const 0)) (drop) (drop) (i32.const 66)))
+    (global.set $g (i32.const 9))
+    (i32.store (i32.const 16) (global.get $g))
+    (memory.copy (i32.const 20) (i32.const 0) (i32.const 4))
+    (memory.fill (i32.const 24) (i32.const 7) (i32.const 4))
+    (memory.init $passive (i32.const 28) (i32.const 0) (i32.const 4))
+    (i32.store (i32.const 32) (call_indirect (type $two) (i32.const 1) (i32.const 8) (i32.const 1)))
+    (call $copy (i32.const 36) (i32.const 0) (i32.const 4))
+    (i64.store (i32.const 40) (i64.extend_i32_u (i32.load (i32.const 0))))
+    (i32.store (i32.const 48)
+      (block $caught (result i32) (try_table (result i32) (catch $error $caught) (call $fail))))
+    (f64.store (i32.const 56) (f64.convert_i32_s (i32.load (i32.const 4))))
+    (i32.store (i32.const 64) (local.get $unset))
+    (i32.store (i32.const 68) (call $early (i32.const 33)))
+    (i32.store (i32.const 72) (block $a (result i32) (block $b (result i32)
+      (br_table $a $b (i32.const 44) (i32.const 0))) (drop) (i32.const 45)))
+    (i32.store (i32.const 76) (memory.grow (i32.const 0)))
+    (i32.store (i32.const 80) (i32.load8_s (i32.const 256)))
+    (memory.copy (i32.const 258) (i32.const 256) (i32.const 4))
+    (loop $again
+      (i32.store (i32.const 84) (i32.and (local.get $i) (i32.const 2)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const 6))))))
+"""
+
+MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP, "deep": DEEP, "moves": MOVES}
 
 
 def record_module(name: str, path: Path, engine: str) -> None:

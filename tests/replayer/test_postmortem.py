@@ -70,6 +70,7 @@ MOTIONS: list[Callable[[Debugger], object]] = [
     lambda d: d.step(), lambda d: d.stepi(reverse=True), lambda d: d.next(), lambda d: d.continue_(),
     lambda d: d.continue_(reverse=True), lambda d: d.goto(ToBegin()), lambda d: d.until("heap.c:51"),
     lambda d: d.finish(), lambda d: d.advance("push", reverse=True), lambda d: d.until(),
+    lambda d: d.history("head"), lambda d: d.last_write("head"), lambda d: d.origin("head"),
 ]  # fmt: skip
 
 

@@ -77,6 +77,19 @@ class Variable:
             return None
         return local, offset
 
+    def wasm_place(self, pc: int) -> tuple[int, int] | None:
+        """(kind, index) of the WebAssembly local (kind 0), global (1) or operand (2) that it is at `pc`.
+
+        None where it is something else: in memory, in several pieces, a constant, or nowhere.
+        """
+        operations = self.program.at(pc) or ()
+        if len(operations) != 2 or operations[1][0] != "stack_value" or operations[0][0] != "WASM_location":
+            return None
+        kind, index, *_ = operations[0][1]
+        if not isinstance(kind, int) or not isinstance(index, int):
+            return None
+        return (1 if kind == 3 else kind), index
+
     def locate(self, machine: Machine) -> Place:
         """Where it is now, in the machine's selected frame. Never raises: `Unavailable` says why not."""
         return locate(self.program, self.frame_base, machine, self.address_size)

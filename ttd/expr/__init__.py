@@ -12,7 +12,17 @@ Backtraces are here too, since they show the values of arguments. May import bas
 
 from ttd.expr.backtrace import FrameDescription, backtrace, describe_frame, format_backtrace
 from ttd.expr.compile import compile_any
-from ttd.expr.expression import Expression, Watchable, check_names, evaluate, lvalue_range, parse, parse_type
+from ttd.expr.expression import (
+    Expression,
+    Watchable,
+    check_names,
+    evaluate,
+    lvalue_range,
+    parse,
+    parse_type,
+    special_named,
+    variable_named,
+)
 from ttd.expr.format import FORMATS, Limits, check_format, format_bytes, format_value
 from ttd.expr.history import ValueHistory
 from ttd.expr.values import Context, StateContext, TypedValue
@@ -41,4 +51,6 @@ __all__ = [
     "lvalue_range",
     "parse",
     "parse_type",
+    "special_named",
+    "variable_named",
 ]

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from ttd.debuginfo import DebugInfo
+from ttd.debuginfo import DebugInfo, Variable
 from ttd.debuginfo.types import Type
 from ttd.errors import ExpressionError
 from ttd.expr.evaluate import Evaluator, Meanings
 from ttd.expr.parser import parse_tree, parse_type_name
-from ttd.expr.syntax import Name, Node
+from ttd.expr.syntax import Name, Node, Special
 from ttd.expr.values import Context, TypedValue
 
 
@@ -105,6 +105,20 @@ def lvalue_range(expression: Expression | str, context: Context) -> Watchable:
         raise ExpressionError("cannot watch an object without size")
     context.read_memory(value.address, length, value.memory)
     return Watchable(value.memory, value.address, length, value.type, value.in_frame)
+
+
+def variable_named(expression: Expression, context: Context) -> Variable | None:
+    """The variable that an expression is the name of, and nothing else; None for any other expression."""
+    evaluator = expression.evaluator(context)
+    node = expression.tree(evaluator)
+    meaning = evaluator.meaning(node.name) if isinstance(node, Name) else None
+    return meaning if isinstance(meaning, Variable) else None
+
+
+def special_named(expression: Expression, context: Context) -> str | None:
+    """``local3`` for the expression ``$local3``, and so on; None for any other expression."""
+    node = expression.tree(expression.evaluator(context))
+    return node.name if isinstance(node, Special) else None
 
 
 def parse_type(text: str, context: Context) -> Type:
