@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.debuginfo.program import Stopped
 from tests.support import Guests
-from ttd.debuginfo.types import ArrayType, BaseType, Encoding, PointerType
+from ttd.debuginfo.types import AliasType, ArrayType, BaseType, Encoding, PointerType, QualifiedType
 from ttd.errors import ExpressionError
 from ttd.expr import Limits, TypedValue, describe_type, evaluate, format_bytes, format_value, parse_type
 from ttd.expr.arithmetic import read_float, write_number
@@ -210,7 +210,9 @@ def test_bytes_of_another_time_are_formatted_alike(inner: Stopped) -> None:
     value = evaluate("first", inner.context())
     assert format_bytes(value.type, value.data, inner.context()) == format_value(value)
     assert format_bytes(parse_type("int", inner.context()), b"\1\0\0\0", inner.context()) == "1"
-    assert format_bytes(value.type, b"\1\0\0\0", inner.context()).startswith("{value = 1, next = <error")
+    assert format_bytes(value.type, b"\1\0\0\0", inner.context()).startswith(
+        "{value = 1, next = <optimized out>"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,11 @@ def test_bytes_of_another_time_are_formatted_alike(inner: Stopped) -> None:
 )
 def test_types_are_written_out(inner: Stopped, text: str, shown: str) -> None:
     assert describe_type(parse_type(text, inner.context())) == shown
+
+
+def test_qualifiers_stay_when_types_are_written_out(inner: Stopped) -> None:
+    suit = QualifiedType("const", AliasType("colour", parse_type("enum suit", inner.context())))
+    assert describe_type(PointerType(suit)) == "const enum suit {CLUBS, DIAMONDS, HEARTS = 10, SPADES} *"
 
 
 def test_bit_fields_and_anonymous_members_are_written_out(inner: Stopped) -> None:

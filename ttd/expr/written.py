@@ -29,37 +29,46 @@ def describe_type(type_: Type) -> str:
     core, wrap = _unwrapped(type_)
     if isinstance(core, AggregateType):
         if core.size is None:
-            return f"{wrap.declare(core)} {{<incomplete type>}}" if core is type_ else f"{type_} (incomplete)"
-        return _written_out(core) + wrap.suffix
+            return f"{core.name} {{<incomplete type>}}" if core is type_ else f"{type_} (incomplete)"
+        return wrap.around(_written_out(core))
     if isinstance(core, EnumType):
-        return _enum_written_out(core) + wrap.suffix
+        return wrap.around(_enum_written_out(core))
     return type_.strip().name if isinstance(type_, AliasType | QualifiedType) else type_.name
 
 
 @dataclass(frozen=True)
 class _Wrap:
-    """What stands behind a written-out type: ``*``, ``[3]``."""
+    """What stands about a written-out type: ``const`` before it; ``*``, ``[3]`` behind it."""
 
+    prefix: str
     suffix: str
 
-    def declare(self, type_: Type) -> str:
-        return type_.name + self.suffix
+    def around(self, text: str) -> str:
+        return self.prefix + text + self.suffix
 
 
 def _unwrapped(type_: Type) -> tuple[Type, _Wrap]:
     suffix = ""
-    current = type_.strip()
+    current = type_
     for _ in range(64):
-        if isinstance(current, PointerType):
-            suffix, current = current.symbol + suffix, current.target.strip()
-        elif isinstance(current, ArrayType):
-            suffix, current = (
-                f"{suffix}[{'' if current.count is None else current.count}]",
-                current.element.strip(),
-            )
+        core = current.strip()
+        if isinstance(core, PointerType):
+            suffix, current = core.symbol + suffix, core.target
+        elif isinstance(core, ArrayType):
+            suffix, current = f"{suffix}[{'' if core.count is None else core.count}]", core.element
         else:
             break
-    return current, _Wrap(" " + suffix if suffix else "")
+    return current.strip(), _Wrap(_qualifiers(current), " " + suffix if suffix else "")
+
+
+def _qualifiers(type_: Type) -> str:
+    """``const `` and the like of the type itself, behind typedefs too."""
+    found = ""
+    while isinstance(type_, AliasType | QualifiedType):
+        if isinstance(type_, QualifiedType):
+            found += f"{type_.qualifier} "
+        type_ = type_.target
+    return found
 
 
 def _class_name(type_: Type) -> str:
