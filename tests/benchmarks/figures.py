@@ -17,7 +17,16 @@ from statistics import median
 
 from tests.benchmarks.measure import Command, Costs, Failed, by_turns, geometric_mean, percentile, run
 from tests.benchmarks.packages import Unavailable
-from tests.benchmarks.programs import CLOCK, DATABASE, KERNELS, REAL, Program, scratch_directories
+from tests.benchmarks.programs import (
+    CLOCK,
+    CONDITIONS,
+    DATABASE,
+    KERNELS,
+    REAL,
+    Program,
+    scratch_directories,
+    source_line,
+)
 
 BREAKPOINT = "wcrtomb"
 """A function that every guest contains, because printf refers to it, and none calls."""
@@ -248,6 +257,30 @@ class Bench:
         values = [times["reverse-continue"][0] / recorded] if times else []
         yield _figure("reverse-continue over all of it, no hit", "the recording", 2.0, "x", values, max, note)
 
+    def conditions(self) -> Iterator[Figure]:
+        """A condition that is asked in each of ten million rounds and true in the last one that is asked."""
+        last = int(CONDITIONS.command_line("-O0", self.work)[0]) - 1
+        ways = {"forward": (last, ["continue"]), "backward": (0, ["goto end", "reverse-continue"])}
+        for way, (round_, motions) in ways.items():
+            value, processor, note = None, None, "not measured"
+            try:
+                if way == "forward":
+                    run(self._commands(CONDITIONS, "-O0", ("record",))["record"])
+                cost = run(self._stopping_in(round_, motions))
+                if f"$1 = {round_}\n" not in cost.output:
+                    raise Failed(f"it has not stopped in round {round_}: {cost.output[-200:]}")
+                value, processor = cost.seconds, cost.processor
+                note = f"{last + 1:,} times, and the start of ttd"
+            except (Failed, Unavailable, RuntimeError) as error:
+                self.problems.append(f"conditions, {way}: {error}")
+            yield Figure(f"a condition asked in every round, {way}", "—", 10, "s", value, processor, note)
+
+    def _stopping_in(self, round_: int, motions: Sequence[str]) -> Command:
+        place = f"conditions.c:{source_line(CONDITIONS, '@here')}"
+        commands = [f"break {place} if i == {round_} && list->count > 3", *motions, "print i"]
+        words = [sys.executable, "-m", "ttd.cli.main", "replay", str(self._trace(CONDITIONS, "-O0"))]
+        return Command([*words, *(word for each in commands for word in ("-e", each))])
+
     # --- rows ------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -271,6 +304,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "hosts": Bench.hosts,
     "cold": Bench.cold,
     "motions": Bench.motions,
+    "conditions": Bench.conditions,
 }
 """The figures by what they need to have run, in the order of the table."""
 

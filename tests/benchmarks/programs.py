@@ -169,9 +169,16 @@ DATABASE = Program(
     real=True,
 )
 CLOCK = Program("clock", _kernel("clock"), _both(45_000, 36_000))
+CONDITIONS = Program("conditions", _kernel("conditions"), {"-O0": 10_000_000})
 ALL = (*KERNELS, *REAL, DATABASE, CLOCK)
 
 
 def scratch_directories(program: Program, scratch: Path) -> list[str]:
     """What the program may use, as ``HOST::GUEST``, if it is given the empty folder `scratch`."""
     return [entry.format(scratch=scratch) for entry in program.directories]
+
+
+def source_line(program: Program, marker: str) -> int:
+    """The number of the line of a kernel's source that has the marker."""
+    lines = (GUESTS / f"{program.name}.c").read_text().splitlines()
+    return next(number for number, text in enumerate(lines, 1) if marker in text)

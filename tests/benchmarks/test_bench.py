@@ -133,3 +133,11 @@ def test_the_json_holds_every_run(tmp_path: Path) -> None:
     ]
     assert data["guests"][0]["trace_size"] == 77
     assert data["machine"]["wasmtime"]
+
+
+def test_conditions_are_measured_where_they_are_true(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, work=SMALL)
+    figures = list(bench.figures(["conditions"]))
+    assert not bench.problems
+    assert [figure.what.rpartition(" ")[2] for figure in figures] == ["forward", "backward"]
+    assert all(figure.value and figure.note.startswith("1,000 times") for figure in figures)
