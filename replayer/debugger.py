@@ -37,6 +37,7 @@ from ttd.replayer.returned import Leaving, returned_value
 from ttd.replayer.session import EngineFactory, Interrupted, Session
 from ttd.replayer.sources import Sources
 from ttd.replayer.stepping import Stepper
+from ttd.replayer.symbols import Symbols
 from ttd.replayer.targets import (
     Target,
     ToBegin,
@@ -126,6 +127,9 @@ class Debugger:
         self.memory: MemoryInspector = MemoryInspector(self._session, self.debug, self._inspector)
         self.sources: Sources = Sources(trace, self.debug)
         self._listings = Listings(self.sources, self.module, self.debug, self.names)
+        self.symbols: Symbols = Symbols(
+            self.debug, self._inspector, self.memory, lambda spec: self._resolve(spec)[0]
+        )
         self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
         self._provenance = Provenance(self._session, self._timeline, self.debug, self._inspector)
         self._stopped_at: tuple[int, ...] = ()
@@ -492,10 +496,6 @@ class Debugger:
     def remember(self, expression: str, fmt: str | None = None) -> tuple[int, str]:
         """As `print_`, and keep the value, as ``$1`` and so on. Returns its number, and its text."""
         return self._inspector.remember(expression, fmt)
-
-    def type_of(self, expression: str, written_out: bool = True) -> str:
-        """The type of an expression, spelled in C: by name (whatis), or `written_out` (ptype)."""
-        return self._inspector.type_of(expression, written_out)
 
     def source(self, around: int = 10, spec: str | None = None) -> SourceView | None:
         """About `around` lines of source about the selected frame's line, or about `spec`.

@@ -12,18 +12,16 @@ from itertools import count, takewhile
 
 from ttd.debuginfo import DebugInfo, Variable
 from ttd.debuginfo.stack import LiveFrame, SourceStack
-from ttd.debuginfo.types import AliasType, FunctionType, PointerType
+from ttd.debuginfo.types import FunctionType, PointerType
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
     StateContext,
     TypedValue,
     ValueHistory,
     describe_frame,
-    describe_type,
     evaluate,
     format_value,
     parse,
-    parse_type,
 )
 from ttd.replayer.session import Session
 from ttd.replayer.views import FrameView, VariableView, WasmValue
@@ -189,18 +187,6 @@ class Inspector:
         """As `print`, with the number under which the value is kept. Raises ExpressionError."""
         text = self.print(expression, fmt)
         return self.history.add(self.evaluate(expression)), text
-
-    def type_of(self, expression: str, written_out: bool) -> str:
-        """The type of an expression, or what a type stands for: by name, or `written_out` with its members.
-
-        Raises ExpressionError.
-        """
-        type_ = parse_type(expression, self.context)
-        if written_out:
-            return describe_type(type_)
-        if isinstance(type_, AliasType) and type_.name == expression.strip():
-            return type_.target.name
-        return type_.name
 
     # --- WebAssembly ---------------------------------------------------------------------------------
 

@@ -32,22 +32,6 @@ def print_(session: Session, call: Call) -> None:
     session.console.write(f"${number} = {plain(value)}")
 
 
-def whatis(session: Session, call: Call) -> None:
-    """Print the type of an expression by its name; of a typedef, what it stands for."""
-    _print_type(session, call, written_out=False)
-
-
-def ptype(session: Session, call: Call) -> None:
-    """Print the type of an expression, or a type, written out with its members."""
-    _print_type(session, call, written_out=True)
-
-
-def _print_type(session: Session, call: Call, written_out: bool) -> None:
-    if not call.arguments:
-        raise UsageError(f"'{call.word}' takes an expression or a type")
-    session.console.write(f"type = {_lines(session.debugger.type_of(call.arguments, written_out))}")
-
-
 def info_registers(session: Session, _arguments: str) -> None:
     """The WebAssembly locals, operands and globals of the selected frame."""
     debugger = session.debugger
@@ -72,10 +56,6 @@ def _wasm_lines(values: Sequence[WasmValue]) -> Iterator[str]:
         yield f"{f'{value.index}{name}':20} {value.type:8} {plain(value.text):24} {hexadecimal}".rstrip()
 
 
-def _lines(text: str) -> str:
-    return "\n".join(plain(line) for line in text.split("\n"))
-
-
 D = Group.DATA
 EXPR = Complete.EXPRESSION
 
@@ -84,6 +64,4 @@ ROWS = (
         "print", ("p", "inspect"), D, EXPR, print_, "EXPRESSION", ("print n", "p/x n", "p $pc"),
         modifier=True,
     ),
-    Command("whatis", (), D, EXPR, whatis, "EXPRESSION | TYPE", ("whatis n",)),
-    Command("ptype", (), D, EXPR, ptype, "EXPRESSION | TYPE", ("ptype n",)),
 )  # fmt: skip

@@ -13,18 +13,25 @@ from ttd.cli.describe import event_line
 from ttd.cli.output import plain
 from ttd.cli.repl.banner import banner
 from ttd.cli.repl.command import Call, Command, Complete, Group, choose
-from ttd.cli.repl.console import Style
 from ttd.cli.repl.data import info_registers
-from ttd.cli.repl.render import display_path, display_text
+from ttd.cli.repl.render import display_text
 from ttd.cli.repl.stack import info_args, info_frame, info_locals
 from ttd.cli.repl.stops import info_breakpoints
+from ttd.cli.repl.symbols import (
+    MOST_LISTED,
+    info_address,
+    info_functions,
+    info_line,
+    info_scope,
+    info_symbol,
+    info_types,
+    info_variables,
+    pattern,
+)
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
     from ttd.cli.repl.session import Session
-
-MOST_LISTED = 500
-"""How many functions or files a list shows before it asks to be narrowed."""
 
 
 def when(session: Session, call: Call) -> None:
@@ -101,33 +108,12 @@ def info_event(session: Session, _arguments: str) -> None:
         session.console.write(f"  at {event.position} ('goto event {number}' goes there)")
 
 
-def info_functions(session: Session, pattern: str) -> None:
-    """The program's functions; with a regular expression only those it matches."""
-    accepts = _pattern(pattern)
-    names = session.debugger.debug.function_names()
-    _list_names(session, [name for name in names if accepts(name)], "functions")
-
-
-def info_files(session: Session, pattern: str) -> None:
+def info_files(session: Session, regex: str) -> None:
     """The source files that the debug information names."""
-    accepts = _pattern(pattern)
+    accepts = pattern(regex)
     debug = session.debugger.debug
     names = sorted({debug.display_path(path) for path in debug.files()})
     _list_names(session, [name for name in names if accepts(name)], "source files")
-
-
-def info_line(session: Session, _arguments: str) -> None:
-    """The source line of the selected frame, and its code address."""
-    where = session.debugger.where()
-    if where.pc is None:
-        raise UsageError("no line: the program has returned")
-    function = session.console.paint(plain(where.function or "?"), Style.FUNCTION)
-    if where.location is None:
-        session.console.write(f"No line information for byte offset {where.pc:#x} in {function}.")
-        return
-    place = f"line {where.location.line} of {display_path(session, where.location)}"
-    start = "in the middle of" if where.mid_line else "at the start of"
-    session.console.write(f"Byte offset {where.pc:#x} in {function} is {start} {place}.")
 
 
 def info_program(session: Session, _arguments: str) -> None:
@@ -151,6 +137,7 @@ def info_program(session: Session, _arguments: str) -> None:
 
 
 TOPICS: dict[str, Callable[[Session, str], None]] = {
+    "address": info_address,
     "args": info_args,
     "breakpoints": info_breakpoints,
     "display": info_display,
@@ -162,11 +149,15 @@ TOPICS: dict[str, Callable[[Session, str], None]] = {
     "locals": info_locals,
     "program": info_program,
     "registers": info_registers,
+    "scope": info_scope,
+    "symbol": info_symbol,
+    "types": info_types,
+    "variables": info_variables,
 }
 """What `info` tells about."""
 
-FILTERED = {"files", "functions"}
-"""Topics that take an argument: a pattern."""
+FILTERED = {"address", "files", "functions", "line", "scope", "symbol", "types", "variables"}
+"""Topics that take an argument: a pattern, a place, a name."""
 
 ALIASES = {
     "b": "breakpoints", "f": "frame", "s": "frame", "watchpoints": "breakpoints", "source": "files",
@@ -197,14 +188,6 @@ def _events_called(session: Session, name: str) -> None:
 def _print_event(session: Session, number: int, text: str) -> None:
     marker = "=>" if number == session.debugger.event else "  "
     session.console.write(f"{marker}{number:6}  {text}")
-
-
-def _pattern(pattern: str) -> Callable[[str], bool]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"not a regular expression: {pattern!r} ({error})") from error
-    return lambda name: expression.search(name) is not None
 
 
 def _list_names(session: Session, names: list[str], what: str) -> None:

@@ -18,6 +18,7 @@ from ttd.cli.repl import (
     stack,
     status,
     stops,
+    symbols,
 )
 from ttd.cli.repl.command import Command
 
@@ -26,6 +27,7 @@ TABLE: tuple[Command, ...] = (
     *stops.ROWS,
     *stack.ROWS,
     *data.ROWS,
+    *symbols.ROWS,
     *examine.ROWS,
     *memory.ROWS,
     *provenance.ROWS,

@@ -134,7 +134,7 @@ def test_conditions_and_options_are_told_apart_from_places() -> None:
         ("x/zz 0", "no such format"),
         ("x/xd 0", "no such format"),
         ("x/0x 0", "shows 1 to"),
-        ("info nosuch", "it is one of args"),
+        ("info nosuch", "it is one of address, args"),
         ("info functions (", "not a regular expression"),
         ("set", "takes a setting"),
         ("set nosuch 1", "no setting 'nosuch'"),
@@ -280,6 +280,6 @@ def test_script_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
 
 def test_info_refuses_arguments_that_it_would_ignore() -> None:
     session, _ = session_on(FakeDebugger())
-    for line in ("info line queue.c:5", "info frame 1", "info breakpoints 99"):
+    for line in ("info registers 5", "info frame 1", "info breakpoints 99"):
         with pytest.raises(UsageError, match="takes no argument"):
             session.execute(line)

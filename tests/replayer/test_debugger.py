@@ -673,9 +673,7 @@ def test_variables_memory_and_types(debug: Debug, guest: Guests) -> None:
     assert values["where"].value == "{x = 3, y = -4}"
     assert debugger.print_("a->corner[2].y") == "-2"
     assert debugger.print_("numbers[1]", "x") == "0x2"
-    assert debugger.type_of("where").startswith("struct point {\n")
-    assert debugger.type_of("where", written_out=False) == "struct point"
-    assert debugger.type_of("handle_t", written_out=False) == "uint32_t"
+    assert "struct point" in debugger.symbols.ptype("where")
     assert debugger.evaluate("*middle").as_int() == 3
     assert {"a", "b", "head", "banner"} <= set(debugger.variable_names())
     address = debugger.evaluate("&banner[0]").as_int()

@@ -5,7 +5,7 @@ May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -473,6 +473,17 @@ class DebugInfo:
                 return self._types.read(entry)
             incomplete = incomplete or entry
         return self._types.read(incomplete) if incomplete is not None else None
+
+    def named_types(self, accepts: Callable[[str], bool]) -> Iterator[tuple[str, Type, Location | None]]:
+        """Name, type and declaration of the types of all units whose name is wanted, once for each unit."""
+        for unit in self._all_units:
+            seen: set[int] = set()
+            for name, entry in unit.index.types.items():
+                if entry.die.offset in seen or unit.index.is_declaration(name):
+                    continue
+                seen.add(entry.die.offset)
+                if accepts(name) and self._types is not None and self._reader is not None:
+                    yield name, self._types.read(entry), self._reader.declaration(entry, unit)
 
     def enumerator(
         self, name: str, pc: int | None = None, near_only: bool = False

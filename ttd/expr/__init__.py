@@ -22,9 +22,11 @@ from ttd.expr.expression import (
     parse_type,
     special_named,
     variable_named,
+    what_is,
 )
 from ttd.expr.format import FORMATS, Limits, check_format, format_bytes, format_value
 from ttd.expr.history import ValueHistory
+from ttd.expr.layout import describe_layout
 from ttd.expr.values import Context, StateContext, TypedValue
 from ttd.expr.written import describe_type
 
@@ -43,6 +45,7 @@ __all__ = [
     "check_names",
     "compile_any",
     "describe_frame",
+    "describe_layout",
     "describe_type",
     "evaluate",
     "format_backtrace",
@@ -53,4 +56,5 @@ __all__ = [
     "parse_type",
     "special_named",
     "variable_named",
+    "what_is",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from ttd.debuginfo import DebugInfo, Variable
-from ttd.debuginfo.types import Type
+from ttd.debuginfo.types import AliasType, Type
 from ttd.errors import ExpressionError
 from ttd.expr.evaluate import Evaluator, Meanings
 from ttd.expr.parser import parse_tree, parse_type_name
@@ -122,18 +122,29 @@ def special_named(expression: Expression, context: Context) -> str | None:
 
 
 def parse_type(text: str, context: Context) -> Type:
-    """The type that `text` names, or else that of the expression `text`: for whatis and ptype."""
+    """The type that `text` names, or else that of the expression `text`: for ptype."""
+    return _type_of(text, context)[0]
+
+
+def what_is(text: str, context: Context) -> Type:
+    """As `parse_type`, but for the name of a typedef what that stands for: for whatis."""
+    type_, is_named = _type_of(text, context)
+    return type_.target if is_named and isinstance(type_, AliasType) else type_
+
+
+def _type_of(text: str, context: Context) -> tuple[Type, bool]:
+    """A type, and whether `text` is its name rather than an expression."""
     evaluator = Evaluator(context)
     try:
         name = parse_type_name(text)
     except ExpressionError:
-        return evaluate(text, context).type
+        return evaluate(text, context).type, False
     if not name.derivations and evaluator.find_variable(name.base) is not None:
-        return evaluate(text, context).type
+        return evaluate(text, context).type, False
     try:
-        return evaluator.type_named(name)
+        return evaluator.type_named(name), True
     except ExpressionError as error:
         try:
-            return evaluate(text, context).type
+            return evaluate(text, context).type, False
         except ExpressionError:
             raise error from None

@@ -80,13 +80,7 @@ def _class_name(type_: Type) -> str:
 def _written_out(type_: AggregateType) -> str:
     if type_.language is Language.RUST:
         return _rust_written_out(type_)
-    bases = ", ".join(
-        ("virtual " if member.virtual_offset is not None else "") + _class_name(member.type)
-        for member in type_.members
-        if member.is_base
-    )
-    name = readable_name(type_.tag)
-    lines = [f"{type_.kind.value} {name}".rstrip() + (f" : {bases} {{" if bases else " {")]
+    lines = [aggregate_head(type_)]
     shown = [member for member in type_.members if not member.is_base and not member.is_hidden]
     lines += [f"    {_member_written_out(member)};" for member in shown[:MOST_MEMBERS]]
     if len(shown) > MOST_MEMBERS:
@@ -101,12 +95,28 @@ def _written_out(type_: AggregateType) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _member_written_out(member: Member) -> str:
+def aggregate_head(type_: AggregateType) -> str:
+    """The line with which a C or C++ type begins: ``class zoo::Duck : zoo::Bird {``."""
+    bases = ", ".join(
+        ("virtual " if member.virtual_offset is not None else "") + _class_name(member.type)
+        for member in type_.members
+        if member.is_base
+    )
+    name = readable_name(type_.tag)
+    return f"{type_.kind.value} {name}".rstrip() + (f" : {bases} {{" if bases else " {")
+
+
+def member_declaration(member: Member) -> str:
+    """``int small : 3``"""
     bits = f" : {member.bit_size}" if member.bit_size is not None else ""
+    return member.type.declare(member.name) + bits
+
+
+def _member_written_out(member: Member) -> str:
     inner = member.type.strip()
     if not member.name and isinstance(inner, AggregateType) and not inner.tag:
         return _written_out(inner).replace("\n", "\n    ")
-    return member.type.declare(member.name) + bits
+    return member_declaration(member)
 
 
 def _rust_written_out(type_: AggregateType) -> str:
