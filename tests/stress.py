@@ -15,7 +15,6 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.engine.shrink import FAILED, smallest, try_seed
@@ -32,6 +31,9 @@ def main() -> int:
     """Run what the command line asks for; the exit code."""
     parser = argparse.ArgumentParser(prog="./dev stress", description="Run the tests that take long.")
     parser.add_argument("--seconds", type=float, default=300, help="how long to try generated programs (300)")
+    parser.add_argument(
+        "--programs", type=int, help="how many generated programs to try (all there is time for)"
+    )
     parser.add_argument("--seed", type=int, help="try the program of this seed, and nothing else")
     parser.add_argument("--first", type=int, help="the first seed to try (a different one each time)")
     parser.add_argument("--scripts", type=int, help="how many scripts of the core test suite to run (all)")
@@ -43,8 +45,9 @@ def main() -> int:
     first = random.randrange(_MANY) if options.first is None else options.first
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         failures = sum(pool.imap_unordered(_script, _chosen_scripts(options.scripts, first)))
-        work = [(first + job, options.jobs, options.seconds) for job in range(options.jobs)]
-        counts = pool.starmap(_programs, work)
+        end = first + options.programs if options.programs is not None else None
+        seeds = [(first + job, end, options.jobs, options.seconds) for job in range(options.jobs)]
+        counts = pool.starmap(_programs, seeds)
     ends = sum(counts, Counter[str]())
     print(f"{ends.total()} generated programs from seed {first} on:", dict(ends.most_common()))
     failures += ends[FAILED]
@@ -88,19 +91,18 @@ def _script(run: tuple[str, str, Path]) -> int:
 # --- generated programs ---------------------------------------------------------------------------------
 
 
-def _programs(first: int, step: int, seconds: float) -> Counter[str]:
-    """Try generated programs for a time; how often they ended in which way."""
+def _programs(first: int, end: int | None, step: int, seconds: float) -> Counter[str]:
+    """Try generated programs, from seed `first` to before `end`, for a time; how often they ended in which
+    way."""
     ends: Counter[str] = Counter()
-    for seed in _until(first, step, time.monotonic() + seconds):
+    seeds = itertools.count(first, step) if end is None else range(first, end, step)
+    deadline = time.monotonic() + seconds
+    for seed in itertools.takewhile(lambda _: time.monotonic() < deadline, seeds):
         end, problem = try_seed(seed)
         if problem is not None:
             print(f"seed {seed}: {problem}", flush=True)
         ends[end] += 1
     return ends
-
-
-def _until(first: int, step: int, deadline: float) -> Iterator[int]:
-    return itertools.takewhile(lambda _: time.monotonic() < deadline, itertools.count(first, step))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,17 @@ from tests.engine.plain import Call, Outcome, Seen, run_plain
 from tests.engine.vocabulary import DUMPED, Program, host_answer
 from ttd.engine.builds import new_engine
 from ttd.engine.compiled import CompiledEngine, program_store
-from ttd.engine.protocol import CodeProbe, Engine, Goal, Invocation, Limits, Probe, Stop, WatchProbe
+from ttd.engine.protocol import (
+    CodeProbe,
+    Engine,
+    FrameProbe,
+    Goal,
+    Invocation,
+    Limits,
+    Probe,
+    Stop,
+    WatchProbe,
+)
 from ttd.engine.protocol import Program as Runnable
 from ttd.engine.validate import load_module
 from ttd.instrument.sites import FunctionPlan
@@ -150,9 +160,26 @@ class States:
 # --- everything together ------------------------------------------------------------------------------
 
 
+class Remembered:
+    """A cache in memory (`ttd.engine.cache.Cache`): most of the time goes into compiling."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], bytes] = {}
+
+    def get(self, key: str, part: str) -> bytes | None:
+        return self._entries.get((key, part))
+
+    def put(self, key: str, part: str, data: bytes) -> None:
+        self._entries[key, part] = data
+
+
 def check(program: Program, rng: random.Random) -> str:
     """Raise Disagreement if two ways of running the program differ; how it ends."""
-    with mock.patch.object(FunctionPlan, "share_from", rng.choice((FunctionPlan.share_from,) * 7 + (0,))):
+    shared, cache = rng.choice((FunctionPlan.share_from,) * 7 + (0,)), Remembered()
+    with (
+        mock.patch.object(FunctionPlan, "share_from", shared),
+        mock.patch("ttd.engine.compiled.user_cache", lambda: cache),
+    ):
         return _Check(program, rng).run()
 
 
@@ -223,8 +250,8 @@ class _Check:
 
     def _searching(self, engine: CompiledEngine) -> None:
         """From hit to hit of a few probes, and then for the last hit before some place."""
-        probes = tuple(self._probe() for _ in range(self._rng.randint(1, 3)))
-        exact = self._exact
+        frames, exact = self._some_frames(), self._exact
+        probes = tuple(self._probe(frames) for _ in range(self._rng.randint(1, 3)))
         exact.restore(self._start)
         engine.restore(self._start)
         after: Position | None = None
@@ -242,8 +269,22 @@ class _Check:
             goal = Goal(until=until, probes=probes, remember=True)
             _require_hits(exact.run(goal), engine.run(goal), f"the last before {until} for {probes}")
 
-    def _probe(self) -> Probe:
+    def _some_frames(self) -> list[Frame]:
+        """Frames that are alive at some time, and what their functions have come to then."""
+        found: list[Frame] = []
+        self._exact.restore(self._start)
+        for tick in sorted(self._rng.randint(0, self._ending.position.tick) for _ in range(4)):
+            if self._exact.run(Goal(until=Position(tick))).reason is StopReason.LIMIT:
+                found += self._exact.state.frames
+        return found
+
+    def _probe(self, frames: list[Frame]) -> Probe:
         rng, module = self._rng, self._run.module
+        if frames and rng.random() < 0.4:
+            frame = rng.choice(frames)
+            rests = sorted(module.functions[frame.function].code.rests)
+            pcs = frozenset(rng.sample(rests, min(len(rests), rng.randrange(4))))
+            return FrameProbe(frame.entry, pcs if rng.random() < 0.9 else None, rng.random() < 0.6)
         if rng.random() < 0.3:
             start = rng.choice((rng.randrange(0x10000), rng.randrange(0, 0x1000)))
             memory = rng.randrange(len(module.memories))
