@@ -13,11 +13,11 @@ from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, text
 from tests.interpreter.rig import RuleHost, all_rests, machine, module_of
 from tests.interpreter.test_probes import HOSTED, Trail, as_set, every_probe, poking_host
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Invocation, Probe, Program, WatchProbe
+from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Invocation, Probe, Program, Stop, WatchProbe
 from ttd.engine.scout import Sighting
 from ttd.events import MemoryWrite
 from ttd.interpreter import Interpreter
-from ttd.state import Snapshot
+from ttd.state import Frame, Snapshot
 from ttd.types import Position, StopReason
 
 SLOW_IS_FINE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -265,6 +265,52 @@ def test_a_watch_passes_over_writes_that_change_nothing_at_full_speed() -> None:
     assert [seen.ticks for seen in scouted] == [[]]
     engine.restore(begin)
     assert engine.run(Goal(probes=(watch,), remember=True)).hits == first.hits
+
+
+CALLING = """(module (memory 1)
+  (func $leaf (param i32) (i32.store (i32.const 8) (local.get 0)) (loop))
+  (func $work (param i32) (loop $l
+    (call $leaf (local.get 0)) (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
+  (func (export "main") (call $work (i32.const 3)) (call $work (i32.const 200000))
+    (i32.store (i32.const 0) (i32.const 1))))"""
+
+
+def test_stepping_over_a_long_call_leaves_little_of_it_to_the_interpreter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walked, run = 0, Interpreter.run
+
+    def counted(self: Interpreter, goal: Goal) -> Stop:
+        nonlocal walked
+        tick = self.position.tick
+        stop = run(self, goal)
+        walked += stop.position.tick - tick
+        return stop
+
+    engine = compiled(CALLING, near=300)
+    start, rests = engine.position, module_of(CALLING).functions[2].code.rests
+    first, before, after = rests[2], rests[3], rests[4]
+    monkeypatch.setattr(Interpreter, "run", counted)
+    engine.run(Goal(probes=(FrameProbe(start, frozenset((before,))),)))
+    begin = Snapshot.capture(engine.state)
+    over = FrameProbe(start, frozenset((first, before, after)), on_exit=True)
+    stop = engine.run(Goal(probes=(over,), after=engine.position))
+    assert [engine.state.frames[-1].pc, len(engine.state.frames)] == [after, 1]
+    assert stop.position.tick > 400_000
+    engine.restore(begin)
+    back = engine.run(Goal(until=stop.position, probes=(over,), remember=True))
+    assert [hit.position for hit in back.hits] == [begin.position]
+    inner = next(frame.entry for frame in _inside(engine, begin) if frame.function == 1)
+    engine.restore(begin)
+    left = engine.run(Goal(probes=(FrameProbe(inner, frozenset(), on_exit=True),)))
+    assert left.position == stop.position
+    assert walked < 10_000
+
+
+def _inside(engine: CompiledEngine, begin: Snapshot) -> list[Frame]:
+    engine.restore(begin)
+    engine.run(Goal(until=Position(begin.position.tick + 5_000)))
+    return engine.state.frames
 
 
 def test_conditions_are_asked_about_every_hit_in_order() -> None:

@@ -9,6 +9,7 @@ import pytest
 import wasmtime
 
 from tests.support import Guests
+from ttd.engine import builds
 from ttd.recorder.options import PreopenedDirectory, RecordOptions, WasiOptions
 from ttd.recorder.session import RecordResult, record
 from ttd.replayer.debugger import Debugger, ToEnd, ToEvent, ToPercent
@@ -106,6 +107,20 @@ def test_a_trap_is_recorded_at_its_instruction(
     assert result.exit_code == 134
     lines = result.backtrace.splitlines()
     assert all(name in line for name, line in zip(functions, lines, strict=False)), lines[:3]
+
+
+@pytest.mark.parametrize("stack", [1 << 19, 3 << 19])
+def test_a_stack_runs_out_at_the_same_place_where_there_is_more_or_less_of_it(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, stack: int
+) -> None:
+    ending = recorded("deep").ending
+    monkeypatch.setattr(builds, "_STACK", stack)
+    with Trace.open(recorded("deep").path) as trace:
+        report = verify(trace)
+        assert report.is_good and report.end == ending.position, report
+        with Debugger(trace) as debugger:
+            assert debugger.goto(ToEnd()).ending == ending
+            assert debugger.frame_count > 5_000
 
 
 def test_an_exit_is_recorded_with_its_code(recorded: Recorded) -> None:

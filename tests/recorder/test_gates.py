@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.recorder.gates import LIMIT, NAMES, GateHost, GateRig
-from tests.recorder.rig import BUFFER, DIR, IOVS, OUT, SIZE, Rig, noise
+from tests.recorder.rig import BUFFER, DIR, IOVS, OUT, SIZE, TEXT, Rig, noise
+from tests.recorder.test_wasi_effects import clock
 from ttd.calllog import ROOM, CallLog
 from ttd.engine.memory import LinearMemory
 from ttd.recorder.options import WasiOptions
@@ -101,8 +102,10 @@ def test_gates_log_what_python_logs(folder: Path, calls: list[tuple[str, tuple[i
 def test_common_calls_do_not_go_through_python(folder: Path) -> None:
     rig = GateRig.over(folder)
     file = rig.open("data")
+    rig.put(TEXT, clock(1000))
     for call in (
         ("clock_time_get", 1, 1, OUT),
+        ("poll_oneoff", TEXT, BUFFER, 1, OUT),
         ("random_get", BUFFER, 100),
         ("fd_read", file, *rig.iovs((BUFFER, 100)), OUT),
         ("fd_seek", file, 0, 0, OUT),
@@ -111,7 +114,7 @@ def test_common_calls_do_not_go_through_python(folder: Path) -> None:
     ):
         rig.call(*call)
     assert rig.gate_host.python == 0
-    assert rig.gate_host.native == 7
+    assert rig.gate_host.native == 8
 
 
 # --- the buffer --------------------------------------------------------------------------------------
