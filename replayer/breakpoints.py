@@ -1,10 +1,10 @@
 """Breakpoints, watchpoints and catchpoints: what the user set, and the places it stands for.
 
-A breakpoint is known here by its places (functions and byte offsets), a watchpoint by its bytes and the
-frame it belongs to, a catchpoint by the imports it names. Nothing here runs the machine: `motions` makes
-probes of the armed ones and asks `Table.decide` whether a hit is to stop.
+A breakpoint is known here by its places (functions and byte offsets; `resolve` finds them), a watchpoint by
+its bytes and the frame it belongs to, a catchpoint by the imports it names. Nothing here runs the machine:
+`motions` makes probes of the armed ones and asks `Table.decide` whether a hit is to stop.
 
-May import base, wasm, engine, debuginfo, expr and this package.
+May import base, engine, expr and this package.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from ttd.debuginfo.info import DebugInfo
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe, WatchProbe
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import Expression, Watchable, parse
 from ttd.replayer.views import Breakpoint, BreakpointKind, Place
-from ttd.wasm.model import Function, Module
-from ttd.wasm.typing import land
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,10 @@ class Armed:
     def code_probes(self) -> tuple[CodeProbe, ...]:
         """The probes of a code breakpoint."""
         return tuple(CodeProbe(place.function, place.pc) for place in self.view.places)
+
+    def place_at(self, pc: int) -> Place | None:
+        """The place of a code breakpoint that is at `pc`."""
+        return next((place for place in self.view.places if place.pc == pc), None)
 
     def watch_probe(self) -> WatchProbe | None:
         """The probe of a watchpoint."""
@@ -143,107 +144,16 @@ def parse_condition(text: str | None) -> Expression | None:
     return parse(re.sub(r"^\s*if\b", "", text).strip())
 
 
-# --- places ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """What a place without a file, or no place at all, is relative to."""
-
-    pc: int | None
-    path: str | None
-
-
-class Resolver:
-    """Finds the places that specifications name: ``function``, ``file:line``, ``line``, ``*address``."""
-
-    def __init__(self, module: Module, debug: DebugInfo) -> None:
-        self._module = module
-        self._debug = debug
-
-    def resolve(self, spec: str | None, here: Here) -> tuple[list[Place], str]:
-        """The places of `spec` (None: the present instruction), and a note, mostly "".
-
-        Raises UsageError that says what is not there, with the next step where there is one.
-        """
-        text = (spec or "").strip()
-        if not text:
-            if here.pc is None:
-                raise UsageError("the run has ended here: name a function or a line to break at")
-            return [self._place(here.pc)], ""
-        if text.startswith("*"):
-            return [self._at_address(text[1:].strip())], ""
-        if match := re.fullmatch(r"(?:(.+):)?(\d{1,9})", text):
-            return self._at_line(match[1], int(match[2]), here)
-        return self._in_function(text), ""
-
-    def _at_address(self, text: str) -> Place:
-        try:
-            pc = _number(text)
-        except ValueError:
-            raise UsageError(f"not an address: {text!r} (expected a byte offset such as *0x1f3)") from None
-        function = self._module.function_at(pc)
-        if function is None:
-            raise UsageError(f"no code at {pc:#x}: addresses are byte offsets in the module file")
-        body = function.body
-        if body is None or all(instruction.offset != pc for instruction in body.instructions):
-            raise UsageError(f"{pc:#x} is in the middle of an instruction; `disassemble` lists the offsets")
-        return self._landed(function, pc)
-
-    def _at_line(self, file: str | None, line: int, here: Here) -> tuple[list[Place], str]:
-        path = file if file is not None else here.path
-        if path is None:
-            raise UsageError(f"no source file here: write file:{line}")
-        if not self._debug.has_dwarf:
-            raise UsageError(
-                "the program has no line information; rebuild it with -g, or break at a function"
-            )
-        if not self._debug.find_files(path):
-            raise UsageError(f"no source file named {path}; `info sources` lists them")
-        actual, pcs = self._debug.pcs_for_line(path, line)
-        if not pcs:
-            raise UsageError(f"no code at or behind line {line} of {path}")
-        note = "" if actual == line else f"line {line} has no code; set at line {actual}"
-        return [self._place(pc) for pc in pcs], note
-
-    def _in_function(self, name: str) -> list[Place]:
-        indices = self._debug.find_functions(name)
-        if not indices and self._debug.is_inlined(name):
-            raise UsageError(
-                f"{name} is inlined everywhere and has no code of its own; break at one of its lines"
-            )
-        if not indices:
-            raise UsageError(f"function {name!r} is not defined; `info functions` lists them")
-        found = [(index, self._debug.breakpoint_pc(index)) for index in indices]
-        places = [self._place(pc) for _, pc in found if pc is not None]
-        if not places:
-            raise UsageError(f"{name} is imported and has no code here; use `catch call {name}`")
-        return places
-
-    def _place(self, pc: int) -> Place:
-        function = self._module.function_at(pc)
-        if function is None:
-            raise UsageError(f"no code at {pc:#x}")
-        return self._landed(function, pc)
-
-    def _landed(self, function: Function, pc: int) -> Place:
-        landed = land(function, pc)
-        if landed is None:
-            raise UsageError(f"no instruction is left at {pc:#x}: only the function's end")
-        name = self._debug.function_name(function.index)
-        return Place(function.index, landed, name, self._debug.location(landed))
-
-
 def parse_range(text: str) -> tuple[int, int] | None:
     """(address, length) of a watch on raw bytes, ``0x1234, 8``; None if `text` is something else."""
     match = re.fullmatch(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", text)
-    return None if match is None else (_number(match[1]), _number(match[2]))
+    return None if match is None else (parse_number(match[1]), parse_number(match[2]))
 
 
 _NUMBER = r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}"
 
 
-def _number(text: str) -> int:
+def parse_number(text: str) -> int:
     """The number written as decimal or ``0x`` hexadecimal; raises ValueError for anything else."""
     if re.fullmatch(_NUMBER, text) is None:
         raise ValueError(text)

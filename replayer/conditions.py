@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 
 from ttd.debuginfo.info import DebugInfo
+from ttd.debuginfo.stack import SourceStack
 from ttd.engine.protocol import CodeProbe, Probe
 from ttd.errors import ExpressionError
 from ttd.expr import Expression, StateContext, compile_any, evaluate
@@ -22,7 +23,7 @@ class Conditions:
     def __init__(self, session: Session, debug: DebugInfo) -> None:
         self._session = session
         self._debug = debug
-        self._compiled: dict[tuple[CodeProbe, tuple[Expression, ...]], Predicate | None] = {}
+        self._compiled: dict[tuple[CodeProbe, tuple[tuple[Expression, int], ...]], Predicate | None] = {}
         self.errors: dict[int, str] = {}
         """By number of the breakpoint, why its condition could not be told when it was asked last."""
 
@@ -31,10 +32,16 @@ class Conditions:
         if armed.condition is None:
             return True
         try:
-            return evaluate(armed.condition, StateContext(self._session.top, self._debug)).is_true()
+            return evaluate(armed.condition, self._context(armed)).is_true()
         except ExpressionError as error:
             self.errors[armed.number] = condition_error(armed, error)
             return True
+
+    def _context(self, armed: Armed) -> StateContext:
+        """The innermost frame; for a breakpoint at an inlined call, the one that makes the call."""
+        state = self._session.top
+        hidden = _hidden(armed, state.frames[-1].pc) if state.frames else 0
+        return StateContext(state, self._debug, stack=SourceStack(state.frames, self._debug, hidden))
 
     def sieve(
         self, armed_by_probe: Mapping[Probe, Sequence[Armed]], own: Container[Probe]
@@ -46,17 +53,20 @@ class Conditions:
         found: dict[CodeProbe, Predicate] = {}
         is_complete = True
         for probe, concerned in armed_by_probe.items():
-            conditions = [armed.condition for armed in concerned if armed.condition is not None]
-            if probe in own or len(conditions) < len(concerned):
+            asked = [armed for armed in concerned if armed.condition is not None]
+            if probe in own or len(asked) < len(concerned):
                 continue
-            predicate = self._predicate(probe, tuple(conditions)) if isinstance(probe, CodeProbe) else None
+            predicate = self._predicate(probe, asked) if isinstance(probe, CodeProbe) else None
             if predicate is None or not isinstance(probe, CodeProbe):
                 is_complete = False
             else:
                 found[probe] = predicate
         return found, is_complete
 
-    def _predicate(self, probe: CodeProbe, conditions: tuple[Expression, ...]) -> Predicate | None:
+    def _predicate(self, probe: CodeProbe, asked: Sequence[Armed]) -> Predicate | None:
+        conditions = tuple(
+            (armed.condition, _hidden(armed, probe.pc)) for armed in asked if armed.condition is not None
+        )
         key = probe, conditions
         if key not in self._compiled:
             function, pc = probe.function, probe.pc
@@ -66,3 +76,9 @@ class Conditions:
 
             self._compiled[key] = compile_any(conditions, self._debug, function, pc, is_known)
         return self._compiled[key]
+
+
+def _hidden(armed: Armed, pc: int) -> int:
+    """How many inlined frames are hidden where a breakpoint stops at `pc`."""
+    place = armed.place_at(pc)
+    return place.hidden if place is not None else 0

@@ -17,11 +17,12 @@ from types import TracebackType
 
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.separate import debug_info_of
+from ttd.debuginfo.stack import SourceStack
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
 from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
 from ttd.expr import Expression, StateContext, TypedValue, check_names, lvalue_range, parse
-from ttd.replayer.breakpoints import Armed, Here, Resolver, Table, parse_condition, parse_range
+from ttd.replayer.breakpoints import Armed, Table, parse_condition, parse_range
 from ttd.replayer.coredump import core_dump
 from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
@@ -33,6 +34,7 @@ from ttd.replayer.origin import MOST_HOPS
 from ttd.replayer.provenance import Provenance
 from ttd.replayer.recording import Recording
 from ttd.replayer.reports import Reporter
+from ttd.replayer.resolve import Here, Resolver
 from ttd.replayer.returned import Leaving, returned_value
 from ttd.replayer.session import EngineFactory, Interrupted, Session
 from ttd.replayer.sources import Sources
@@ -122,7 +124,7 @@ class Debugger:
         self._lines = Lines(self.module, self.debug)
         blind = Hunt(self._session, self._timeline, Table(), self.debug)
         self._stepper = Stepper(self._session, self._timeline, self._lines, blind)
-        self._resolver = Resolver(self.module, self.debug)
+        self._resolver = Resolver(self.module, self.debug, self._lines)
         self._inspector = Inspector(self._session, self.debug, self.names)
         self.memory: MemoryInspector = MemoryInspector(self._session, self.debug, self._inspector)
         self.sources: Sources = Sources(trace, self.debug)
@@ -234,13 +236,15 @@ class Debugger:
 
     def nexti(self, count: int = 1, reverse: bool = False) -> StopReport:
         """As `stepi`, but stepping over calls. (An inlined function is not called.)"""
-        return self._repeat(self._stepper.reverse_nexti if reverse else self._stepper.nexti, count, reverse)
+        run = self._stepper.reverse_nexti if reverse else self._stepper.nexti
+        return self._repeat(lambda hunt, hidden: run(hunt), count, reverse)
 
     def step(self, count: int = 1, reverse: bool = False) -> StopReport:
         """Go to the next start of a source line in any function with line information.
 
         Also stops in the caller, in the middle of its line, when the function returns. Reverse: the last
-        such place before here. Functions without line information are stepped over.
+        such place before here. Functions without line information are stepped over. An inlined function is
+        entered from its call and left as others are; entering it takes no time.
         """
         if reverse:
             return self._repeat(self._stepper.reverse_step, count, reverse=True)
@@ -258,17 +262,18 @@ class Debugger:
     def finish(self, reverse: bool = False) -> StopReport:
         """Run until the selected frame has returned; report what it returned.
 
-        Reverse: back to the call instruction of the selected frame, in its caller.
+        Reverse: back to the call instruction of the selected frame, in its caller; to its call, if it is
+        inlined. An inlined frame is left at the first line outside of it, and nobody knows what it returned.
         Raises UsageError in the outermost frame (forward: as gdb).
         """
-        frame = self._inspector.frame().code
+        frame, hidden = self._inspector.frame(), self._inspector.hidden
         if self._inspector.stack.is_outermost(self.selected):
             raise UsageError("`finish` is not meaningful in the outermost frame")
         if reverse:
-            return self._motion(lambda hunt: self._stepper.reverse_finish(hunt, frame.entry), reverse=True)
-        leaving = Leaving.of(self._session, self._inspector.frame().number)
-        report = self._motion(lambda hunt: self._stepper.finish(hunt, frame.entry), StopKind.FINISHED)
-        if self._is_alive(frame.entry) or report.reason is StopKind.INTERRUPTED:
+            return self._motion(lambda hunt: self._stepper.reverse_finish(hunt, frame, hidden), reverse=True)
+        leaving = Leaving.of(self._session, frame.number)
+        report = self._motion(lambda hunt: self._stepper.finish(hunt, frame), StopKind.FINISHED)
+        if frame.is_inlined or self._is_alive(frame.code.entry) or report.reason is StopKind.INTERRUPTED:
             return report
         try:
             value = returned_value(leaving, self._session, self._timeline, self.debug)
@@ -285,9 +290,7 @@ class Debugger:
         """
         if spec is not None:
             return self._to_place(spec, reverse, anywhere=False)
-        if reverse:
-            return self._motion(self._stepper.reverse_until, reverse=True)
-        return self._motion(self._stepper.until)
+        return self._repeat(self._stepper.reverse_until if reverse else self._stepper.until, 1, reverse)
 
     def advance(self, spec: str, reverse: bool = False) -> StopReport:
         """Until the place is reached in any frame, or the selected frame is left."""
@@ -558,34 +561,36 @@ class Debugger:
         self._session.require_motion()
         self._session.clear_interrupt()
         origin, hunt = self.position, self._hunt()
-        self._stopped_at = ()
+        hidden, self._stopped_at = self._inspector.hidden, ()
         self._inspector.arrived()
         try:
             landing = run(hunt)
         except Interrupted:
             if reverse or (self.position < origin and not is_jump):
                 self._timeline.seek(origin)
+            self._inspector.arrived(hidden if self.position == origin else 0)
             return self._reporter.interrupted(hunt)
         except TtdError:
             if reverse:
                 self._timeline.seek(origin)
+            self._inspector.arrived(hidden if self.position == origin else 0)
             raise
-        self._inspector.arrived()
+        self._inspector.arrived(landing.hidden or 0)
         report = self._reporter.report(landing, hunt, aim, reverse)
         self._stopped_at = report.breakpoints
         return report
 
-    def _repeat(self, run: Callable[[Hunt], Landing], count: int, reverse: bool = False) -> StopReport:
-        """The same motion several times, until something stops it."""
-        count = _counted(count)
+    def _repeat(self, run: Callable[[Hunt, int], Landing], count: int, reverse: bool = False) -> StopReport:
+        """The same motion several times, until something stops it. Each is told what is hidden then."""
+        count, hidden = _counted(count), self._inspector.hidden
 
         def run_all(hunt: Hunt) -> Landing:
-            landing = run(hunt)
+            landing = run(hunt, hidden)
             for _ in range(count - 1):
                 if landing.triggers or self.position == (self.begin if reverse else self.end):
                     break
                 self._session.obey_interrupt()
-                landing = run(hunt)
+                landing = run(hunt, landing.hidden or 0)
             return landing
 
         return self._motion(run_all, reverse=reverse)
@@ -619,19 +624,18 @@ class Debugger:
 
     def _to_place(self, spec: str, reverse: bool, anywhere: bool) -> StopReport:
         """Run to a place, or until the selected frame is left."""
-        frame = self._inspector.frame().code
-        places, _ = self._resolve(spec)
-        probes: list[Probe] = []
-        for place in places:
-            if anywhere or place.function != frame.function:
-                probes.append(CodeProbe(place.function, place.pc))
+        frame, hidden = self._inspector.frame(), self._inspector.hidden
+        code, probes = frame.code, dict[Probe, int]()
+        for place in self._resolve(spec)[0]:
+            if anywhere or place.function != code.function:
+                probes[CodeProbe(place.function, place.pc)] = place.hidden
             else:
-                probes.append(FrameProbe(frame.entry, frozenset({place.pc})))
+                probes[FrameProbe(code.entry, frozenset({place.pc}))] = place.hidden
         if reverse:
             return self._motion(
-                lambda hunt: self._stepper.reverse_advance(hunt, probes, frame.entry), reverse=True
+                lambda hunt: self._stepper.reverse_advance(hunt, probes, frame, hidden), reverse=True
             )
-        return self._motion(lambda hunt: self._stepper.advance(hunt, probes, frame.entry))
+        return self._motion(lambda hunt: self._stepper.advance(hunt, probes, frame))
 
     def _ignore_here(self, count: int) -> str:
         """Ignore the breakpoint that the last motion stopped at for a while; a note if there is none."""
@@ -657,8 +661,9 @@ class Debugger:
 
     def _here(self) -> Here:
         """What a breakpoint's place is relative to: the selected frame."""
-        location = self._focus()
-        return Here(self.where().pc, location.path if location is not None else None)
+        location, stack, level = self._focus(), self._inspector.stack, self.selected
+        depth = stack[level].depth if stack.has(level) else 0
+        return Here(self.where().pc, location.path if location is not None else None, depth)
 
     def _focus(self) -> Location | None:
         """The source line that interests the user: that of the selected frame, but at the begin that of main.
@@ -683,9 +688,10 @@ class Debugger:
         for place in places:
             if place.location is None:
                 return
-            frame = Frame(place.function, place.pc, [], [], state.position)
+            frames = [Frame(place.function, place.pc, [], [], state.position)]
+            stack = SourceStack(frames, self.debug, place.hidden)
             try:
-                check_names(condition, StateContext(replace(state, frames=[frame]), self.debug))
+                check_names(condition, StateContext(replace(state, frames=frames), self.debug, stack=stack))
                 return
             except ExpressionError as error:
                 problem = error

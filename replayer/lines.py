@@ -1,78 +1,66 @@
-"""Where `step` and `next` can stop: line starts behind the prologue, and which functions have any.
+"""Which functions have lines that one can step through, where in them, and which of them call each other.
 
-May import base, wasm, debuginfo.
+May import base, wasm, debuginfo and this package.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from ttd.debuginfo.info import DebugInfo
+from ttd.replayer.linestops import Places, SourceLine
 from ttd.wasm.model import ExternKind, Instruction, Module
 from ttd.wasm.opcodes import Immediates
-from ttd.wasm.typing import Typing, land, type_function
+from ttd.wasm.typing import land
 
 _INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
 
 
 class Lines:
-    """The line starts of a module's functions, and its static call graph. Both are found out as asked."""
+    """The places of a module's functions, and its static call graph. Both are found out as asked."""
 
     def __init__(self, module: Module, debug: DebugInfo) -> None:
         self._module = module
         self._debug = debug
-        self._starts: dict[int, frozenset[int]] = {}
+        self._places: dict[int, Places] = {}
+        self._first: dict[int, int | None] = {}
         self._callees: dict[int, tuple[frozenset[int], bool]] = {}
 
-    def starts(self, function: int) -> frozenset[int]:
-        """The pcs at which `step` stops in a function; empty if it has no line information.
+    def places(self, function: int) -> Places:
+        """The places at which motions by lines can stop in a function; none without line information."""
+        if function not in self._places:
+            self._places[function] = Places(self._module, self._debug, function)
+        return self._places[function]
 
-        These are the line starts behind the prologue, and the first place behind it in any case.
-        """
-        if function not in self._starts:
-            self._starts[function] = self._find_starts(function)
-        return self._starts[function]
+    def starts(self, function: int) -> frozenset[int]:
+        """The places at which lines start."""
+        return self.places(function).starts
+
+    def at(self, pc: int) -> tuple[SourceLine, ...]:
+        """The line in each function of the source that is at work at `pc`, innermost first."""
+        frames = ((frame.entry, frame.location) for frame in self._debug.source_frames(pc))
+        return tuple(
+            SourceLine(scope, place.path, place.line) if place is not None else SourceLine(scope, "", 0)
+            for scope, place in frames
+        )
 
     def first(self, function: int) -> int | None:
-        """The first pc at which `step` stops in a function; None without line information."""
-        return min(self.starts(function), default=None)
+        """The first place of a function; None without line information. Cheap, other than `places`."""
+        if function not in self._first:
+            self._first[function] = self._find_first(function)
+        return self._first[function]
 
     def has(self, function: int) -> bool:
         """Whether the function has line information."""
-        return bool(self.starts(function))
+        return self.first(function) is not None
 
-    def _find_starts(self, index: int) -> frozenset[int]:
+    def _find_first(self, index: int) -> int | None:
         function = self._module.functions[index]
-        rows = self._debug.line_starts(index) if function.body is not None else frozenset()
-        first = self._debug.breakpoint_pc(index) if rows else None
-        if first is None:
-            return frozenset()
-        landed = (land(function, pc) for pc in {first, *(pc for pc in rows if pc > first)})
-        starts = {pc for pc in landed if pc is not None}
-        return frozenset(self._without_forerunners(index, starts))
-
-    def _without_forerunners(self, index: int, starts: set[int]) -> set[int]:
-        """`starts` without those that lead straight to another start of the same line.
-
-        The step of a ``for`` has a row of its own, from which the loop goes back to the row of its condition:
-        that is one arrival at the line. Dropping the place, not the arrival, keeps stops a matter of places.
-        """
-        places = {pc: self._line(pc) for pc in starts}
-        if len(set(places.values())) == len(starts):
-            return starts
-        typing = type_function(self._module, self._module.functions[index])
-        kept = set(starts)
-        for pc in sorted(starts, reverse=True)[:-1]:  # the first one is where breakpoints at the function are
-            following = _next_of(typing, pc, kept)
-            if following not in (None, pc) and places[following] == places[pc]:
-                kept.remove(pc)
-        return kept
-
-    def _line(self, pc: int) -> tuple[str, int] | None:
-        location = self._debug.location(pc)
-        return None if location is None else (location.path, location.line)
+        if function.body is None or not self._debug.statements(index):
+            return None
+        pc = self._debug.breakpoint_pc(index)
+        return land(function, pc) if pc is not None else None
 
     # --- calls ---------------------------------------------------------------------------------------
 
@@ -135,32 +123,6 @@ class Lines:
         found = {index for code in expressions for instruction in code for index in _functions(instruction)}
         exported = {export.index for export in module.exports if export.kind is ExternKind.FUNCTION}
         return frozenset(found | exported)
-
-
-_FORKS = frozenset({
-    "br_if", "br_table", "if", "else", "return", "return_call", "return_call_indirect", "throw", "throw_ref",
-    "unreachable", "br_on_null", "br_on_non_null", "return_call_ref",
-})  # fmt: skip
-"""What ends a way that has no fork in it. Reaching an `else` means leaving its `if`, which is rare enough."""
-
-
-def _next_of(typing: Typing, pc: int, places: set[int]) -> int | None:
-    """The first of `places` that execution comes to from `pc`, if there is one way only; else None."""
-    index = bisect_left(typing.instructions, pc, key=lambda instruction: instruction.offset)
-    for steps in range(len(typing.instructions)):
-        if index >= len(typing.instructions):
-            return None
-        instruction = typing.instructions[index]
-        if steps and instruction.offset in places:
-            return instruction.offset
-        name = instruction.op.mnemonic
-        if name in _FORKS:
-            return None
-        if name == "br":
-            (depth,) = instruction.immediates
-            index = typing.label(index, depth if isinstance(depth, int) else 0).target
-        index += 1
-    return None
 
 
 def _functions(instruction: Instruction) -> Iterator[int]:

@@ -55,6 +55,8 @@ class Landing:
     """The bound that was given is here."""
     at_end: bool = False
     """The end of the recording is here."""
+    hidden: int | None = None
+    """How many inlined frames are hidden here (see `ttd.debuginfo.stack`); None: nobody has decided that."""
 
     @property
     def is_final(self) -> bool:
@@ -238,13 +240,23 @@ class Hunt:
         at_end = position >= self._session.end
         if at_end:
             self._timeline.seek(position)
+        triggers = tuple(self._triggers(hits))
         return Landing(
             position,
             tuple(probe for probe in own if self._hits_here(probe, hits)),
-            tuple(self._triggers(hits)),
+            triggers,
             reached=reached,
             at_end=at_end,
+            hidden=self._hidden(triggers),
         )
+
+    def _hidden(self, triggers: Sequence[Trigger]) -> int | None:
+        """What is hidden at the places of the code breakpoints that stop here: the innermost counts."""
+        frames = self._session.top.frames
+        if not frames:
+            return None
+        places = (self._table.get(trigger.number).place_at(frames[-1].pc) for trigger in triggers)
+        return min((place.hidden for place in places if place is not None), default=None)
 
     def _hits_here(self, probe: Probe, hits: tuple[Hit, ...]) -> bool:
         frames = self._session.state.frames

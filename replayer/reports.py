@@ -55,6 +55,7 @@ class Reporter:
             location=frame.location if frame is not None else None,
             pc=code.pc if code is not None else None,
             level=level,
+            hidden=self._inspector.hidden,
             mid_line=frame is not None and self._is_mid_line(frame),
         )
 

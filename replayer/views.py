@@ -58,6 +58,9 @@ class Where:
     """Byte offset in the module file of the next instruction; None once the run has returned."""
     level: int = 0
     """Number of the frame that is described, 0 = innermost."""
+    hidden: int = 0
+    """How many inlined functions begin here, of which one stands at the call: `step` enters them without any
+    instruction."""
     mid_line: bool = False
     """True if pc is in the middle of its source line (gdb then prints the address too)."""
 
@@ -106,9 +109,13 @@ class Place:
     """One machine location of a breakpoint. `pc` is a byte offset in the module file."""
 
     function: int
+    """The function with the code."""
     pc: int
     function_name: str
+    """The function of the source: another one, where it is inlined."""
     location: Location | None
+    hidden: int = 0
+    """How many functions that are inlined at `pc` are not entered yet where it stops."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,13 @@ def asked(guest: Guests) -> Iterator[Asked]:
 
 def compiled(stopped: Stopped, *expressions: Expression, known: bool = True) -> Predicate | None:
     frame = stopped.state.frames[-1]
-    return compile_any(expressions, stopped.debug, frame.function, frame.pc, lambda local: known)
+    return compile_any(
+        [(expression, 0) for expression in expressions],
+        stopped.debug,
+        frame.function,
+        frame.pc,
+        lambda local: known,
+    )
 
 
 def holds(stopped: Stopped, expression: Expression) -> bool:

@@ -9,7 +9,7 @@ volatile int seen;
 
 APART int leaf(int n) {
     seen = n; /* @leaf */
-    return n + 1;
+    return n + 1; /* @leaf-end */
 }
 
 INLINED int square(int n) {
@@ -20,12 +20,12 @@ INLINED int square(int n) {
 INLINED int norm(struct pair p) {
     int first = square(p.x); /* @first */
     int second = square(p.y); /* @second */
-    return first + second;
+    return first + second; /* @sum */
 }
 
 APART int work(int count) {
     int sum = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) { /* @loop */
         struct pair q = {i, count - i};
         sum += norm(q); /* @norm */
         seen = sum; /* @print */

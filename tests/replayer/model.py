@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ttd.engine.protocol import Goal
 from ttd.replayer.lines import Lines
+from ttd.replayer.linestops import SourceLine
 from ttd.replayer.session import Session
+from ttd.replayer.stepping import Spot
+from ttd.replayer.views import StopReport
 from ttd.state import Snapshot
 from ttd.store.trace import Trace
 from ttd.types import Position
@@ -80,17 +84,23 @@ class Run:
         """The first rest after the frame entered at `entry` is gone."""
         return self.after(self.alive(entry)[-1])
 
-    def step_stops(self, lines: Lines) -> list[Position]:
-        """The positions at which `step` stops, by their definition in `ttd.replayer.stepping`."""
-        stops: list[Rest] = []
+    def step_stops(self, lines: Lines) -> list[Spot]:
+        """The stops of `step`, by their definition in `ttd.replayer.stepping`."""
+        stops: list[Spot] = []
+        last: tuple[Position, SourceLine | None] | None = None
         for before, rest in zip([None, *self.rests], self.rests, strict=False):
-            is_start = rest.pc in lines.starts(rest.function)
             gone = before is not None and before.entry not in rest.alive
             is_new = rest.entry == rest.position
-            stepped_out = bool(stops) and stops[-1].entry not in rest.alive
-            if is_start or (gone and not is_new and stepped_out and lines.has(rest.function)):
-                stops.append(rest)
-        return [rest.position for rest in stops]
+            stepped_out = last is not None and last[0] not in rest.alive
+            count = len(stops)
+            for stop in lines.places(rest.function).lines_at(rest.pc):
+                if stop.is_start or last != (rest.entry, stop.line):
+                    stops.append(Spot(rest.position, stop.hidden))
+                    last = rest.entry, stop.line
+            if count == len(stops) and gone and not is_new and stepped_out and lines.has(rest.function):
+                stops.append(Spot(rest.position))
+                last = rest.entry, lines.at(rest.pc)[0]
+        return stops
 
 
 def writes(trace: Trace, memory: int, address: int, length: int) -> list[tuple[Position, bytes, bytes]]:
@@ -133,11 +143,19 @@ class Digests:
         return self._known[position]
 
 
-def all_stops(move: Callable[[], Position], until: Position, limit: int = 10_000) -> list[Position]:
-    """The positions that `move` leads to, one after the other, until it leads to `until`."""
-    found: list[Position] = []
-    while (position := move()) != until:
-        found.append(position)
+Stop = TypeVar("Stop")
+
+
+def spot(report: StopReport) -> Spot:
+    """Where a motion came to."""
+    return Spot(report.where.position, report.where.hidden)
+
+
+def all_stops(move: Callable[[], Stop], until: Stop, limit: int = 10_000) -> list[Stop]:
+    """What `move` leads to, one after the other, until it leads to `until`."""
+    found: list[Stop] = []
+    while (stop := move()) != until:
+        found.append(stop)
         if len(found) > limit:
             raise AssertionError(f"no end after {limit} stops: {found[-3:]}")
     return found

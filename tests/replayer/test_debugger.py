@@ -465,9 +465,10 @@ def test_at_the_begin_the_file_is_that_of_main_or_of_the_export(
     assert after is not None and line in [each.number for each in after.lines if each.is_current]
 
 
-def test_a_function_that_is_only_inlined_is_told(debug: Debug) -> None:
-    with pytest.raises(UsageError, match="doubled is inlined everywhere"):
-        debug("library").break_("doubled")
+def test_a_function_that_is_only_inlined_has_a_place_where_it_is(debug: Debug) -> None:
+    debugger = debug("library")
+    (place,) = debugger.break_("doubled").places
+    assert place.function_name == "doubled" != debugger.debug.function_name(place.function)
 
 
 def test_breaking_without_a_place_means_here(debug: Debug) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.replayer.model import Run, all_stops, writes
+from tests.replayer.model import Run, all_stops, spot, writes
 from ttd.replayer import session as session_module
 from ttd.replayer import snapshots as snapshots_module
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
@@ -205,16 +205,16 @@ def test_ignored_hits_pass_in_either_direction(debug: Debug, runs: Runs, ignored
     assert backward(debugger) == every[: len(every) - ignored]
 
 
-@pytest.mark.parametrize("guest_name", GUESTS)
+@pytest.mark.parametrize("guest_name", [*GUESTS, "inlines -O2"])
 def test_steps_stop_at_the_same_places_both_ways(debug: Debug, runs: Runs, guest_name: str) -> None:
     debugger, run = debug(guest_name), runs(guest_name)
     expected = run.step_stops(Lines(debugger.module, debugger.debug))
     assert len(expected) > 10
     first, last = expected[0], expected[min(150, len(expected) - 1)]
     expected = expected[: expected.index(last)]
-    debugger.goto(ToPosition(first))
-    assert [first, *all_stops(lambda: debugger.step().where.position, last)] == expected
-    assert [*all_stops(lambda: debugger.step(reverse=True).where.position, first), first][::-1] == expected
+    debugger.goto(ToPosition(first.position))
+    assert [first, *all_stops(lambda: spot(debugger.step()), last)] == expected
+    assert [*all_stops(lambda: spot(debugger.step(reverse=True)), first), first][::-1] == expected
 
 
 @pytest.mark.parametrize("name", [*GUESTS, *MODULES])

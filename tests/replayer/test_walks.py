@@ -18,10 +18,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.replayer.model import Digests, Run
+from tests.replayer.model import Digests, Run, spot
 from ttd.errors import ExpressionError, UsageError
 from ttd.replayer.debugger import Debugger, ToPercent, ToPosition
 from ttd.replayer.lines import Lines
+from ttd.replayer.stepping import Spot
 from ttd.replayer.views import StopKind, StopReport
 from ttd.state import Snapshot
 from ttd.store.trace import Trace
@@ -42,7 +43,12 @@ class Walk(RuleBasedStateMachine):
         self.debugger = Debugger(self.trace)
         lines = Lines(self.debugger.module, self.debugger.debug)
         self.stops = set(self.run.step_stops(lines))
-        self.starts = {rest.position for rest in self.run.rests if rest.pc in lines.starts(rest.function)}
+        self.starts = {
+            Spot(rest.position, stop.hidden)
+            for rest in self.run.rests
+            for stop in lines.places(rest.function).lines_at(rest.pc)
+            if stop.is_start
+        }
 
     def teardown(self) -> None:
         if hasattr(self, "debugger"):
@@ -52,6 +58,10 @@ class Walk(RuleBasedStateMachine):
     @property
     def here(self) -> Position:
         return self.debugger.position
+
+    @property
+    def spot(self) -> Spot:
+        return Spot(self.here, self.debugger.where(0).hidden)
 
     @property
     def at_end(self) -> bool:
@@ -78,9 +88,11 @@ class Walk(RuleBasedStateMachine):
 
     @rule(motion=st.sampled_from(["step", "next", "until", "continue_"]), reverse=st.booleans())
     def move(self, motion: str, reverse: bool) -> None:
-        before = self.here
+        before, is_hidden = self.here, self.spot.hidden
         report: StopReport = getattr(self.debugger, motion)(reverse=reverse)
-        if reverse:
+        if self.here == before and (is_hidden or self.spot.hidden):  # into an inlined call, or out to it
+            assert (self.spot.hidden > is_hidden) == reverse
+        elif reverse:
             assert self.here < before or before == self.debugger.begin
             assert (report.reason is StopKind.BEGIN) <= (self.here == self.debugger.begin)
         else:
@@ -116,20 +128,21 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def a_step_back_undoes_a_step(self) -> None:
         self.debugger.delete()
-        before = self.here
+        before = self.spot
         assume(before in self.stops and not self.at_end)
         if self.debugger.step().reason is StopKind.MOVED:
-            assert self.debugger.step(reverse=True).where.position == before
+            assert spot(self.debugger.step(reverse=True)) == before
 
     @rule()
     def a_next_back_undoes_a_next_in_its_frame(self) -> None:
         self.debugger.delete()
-        before = self.here
+        before = self.spot
         assume(before in self.starts)
-        entry = self.debugger.frames(1)[0].entry
+        frame = self.debugger.frames(1)[0]
         report = self.debugger.next()
-        if report.reason is StopKind.MOVED and self.debugger.frames(1)[0].entry == entry:
-            assert self.debugger.next(reverse=True).where.position == before
+        after = self.debugger.frames(1)
+        if report.reason is StopKind.MOVED and (after[0].entry, after[0].scope) == (frame.entry, frame.scope):
+            assert spot(self.debugger.next(reverse=True)) == before
 
     @rule(reverse=st.booleans())
     def going_on_and_back_leads_to_the_same_stop(self, reverse: bool) -> None:
@@ -155,6 +168,7 @@ class Walk(RuleBasedStateMachine):
         ("calls", ("factorial", "leaf", "is_odd", "calls.c:12")),
         ("loops", ("cell", "sum", "loops.c:24")),
         ("trap", ("main",)),
+        ("inlines -O2", ("square", "once", "norm", "leaf", "inlines.c:30")),
     ],
 )
 def test_random_walks(

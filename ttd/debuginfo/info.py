@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ttd.debuginfo.calls import InlinedCall, Mentions, inlined_calls
 from ttd.debuginfo.inlining import SourceFrame
 from ttd.debuginfo.lines import FunctionMap, LineTable, Row
 from ttd.debuginfo.overview import CompileUnit, compile_units
@@ -16,7 +17,7 @@ from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
 from ttd.debuginfo.typereader import TypeReader
 from ttd.debuginfo.types import AggregateType, Type
-from ttd.debuginfo.units import Entry, Unit, Units, qualified_name, text_of
+from ttd.debuginfo.units import Entry, Unit, Units, qualified_name
 from ttd.types import Location
 from ttd.wasm.model import Module
 from ttd.wasm.typing import land
@@ -100,9 +101,9 @@ class DebugInfo:
         """(actual line, breakpoint pcs) for a line of the file whose path ends in `file`.
 
         A line without code slides forward to the next that has some. One pc for each function that has the
-        line: the first of its code, but behind the prologue if the line is that of the function's opening.
-        The list is empty where neither the line nor a later one has code, or where the file is unknown (see
-        `find_files`); the actual line then is `line`.
+        line, and for each inlined call of it: the first of its code, but behind the prologue if the line is
+        that of the function's opening. The list is empty where neither the line nor a later one has code, or
+        where the file is unknown (see `find_files`); the actual line then is `line`.
         """
         paths = set(self.find_files(file))
         rows = [row for path in paths for row in self._rows_of_file(path) if row.line >= line]
@@ -113,13 +114,14 @@ class DebugInfo:
         return line, []
 
     def _first_pcs(self, rows: Iterable[Row]) -> list[int]:
-        first: dict[int, int] = {}
+        first: dict[tuple[int, FunctionScope | None], int] = {}
         for row in rows:
             function = self.module.function_at(row.start)
             pc = self._landed(row)
             if function is not None and pc is not None:
-                first[function.index] = min(pc, first.get(function.index, pc))
-        return sorted(self._behind_prologue(function, pc) for function, pc in first.items())
+                key = function.index, next(iter(self.scopes(pc)), None)
+                first[key] = min(pc, first.get(key, pc))
+        return sorted({self._behind_prologue(function, pc) for (function, _), pc in first.items()})
 
     def _behind_prologue(self, function: int, pc: int) -> int:
         """`pc`, unless that is where the function starts: then where a breakpoint on the function goes."""
@@ -151,13 +153,19 @@ class DebugInfo:
 
     def _line_starts(self, function: int) -> Iterator[int]:
         previous = ("", 0)
-        for row in self._rows_of_function(function):
-            pc = self._landed(row)
-            if not row.is_stmt or not row.line or pc is None:
-                continue
-            if (row.path, row.line) != previous:
+        for pc, path, line in self.statements(function):
+            if (path, line) != previous:
                 yield pc
-            previous = (row.path, row.line)
+            previous = (path, line)
+
+    def statements(self, function: int) -> list[tuple[int, str, int]]:
+        """(pc, path, line) of what the line table recommends as places for breakpoints, by pc.
+
+        They are instructions, no structure markers, and all have a line.
+        """
+        rows = self._rows_of_function(function)
+        landed = ((self._landed(row), row) for row in rows if row.is_stmt and row.line)
+        return [(pc, row.path, row.line) for pc, row in landed if pc is not None]
 
     def _rows_of_function(self, function: int) -> list[Row]:
         body = self.module.functions[function].body
@@ -259,18 +267,6 @@ class DebugInfo:
             found = self._by_source_name.get(name, ())
         return list(found)
 
-    def is_inlined(self, name: str) -> bool:
-        """Whether there is a function called `name` that compilers have put into its callers."""
-        if not self._may_occur(name):
-            return False
-        return any(
-            entry.tag == "DW_TAG_subprogram"
-            and "DW_AT_inline" in entry.die.attributes
-            and name in (text_of(entry.die, "DW_AT_name"), text_of(entry.die, "DW_AT_linkage_name"))
-            for unit in self._all_units
-            for entry in unit.index.entries.values()
-        )
-
     def functions_by_symbol(self, name: str) -> list[int]:
         """As `find_functions`, by the name section alone (and ``main``): quick in programs of any size."""
         if name == "main" and self._mains:
@@ -330,6 +326,22 @@ class DebugInfo:
             location = scope.call_site
         entry = scopes[-1].entry.die.offset if scopes else 0
         return [*frames, SourceFrame(self.function_name(function.index), location, False, entry)]
+
+    def calls_of(self, name: str) -> list[InlinedCall]:
+        """Where a function called `name` in the source, or its symbol, was inlined."""
+        if self._reader is None:
+            return []
+        mentions = Mentions(self.module, name.rpartition("::")[2])
+        units = (unit for unit in self._all_units if unit in mentions)
+        return list(inlined_calls(units, self._reader, name))
+
+    def calls_in(self, path: str) -> list[InlinedCall]:
+        """The inlined calls in the functions of compile units that have code or declarations in a file."""
+        if self._reader is None:
+            return []
+        tables = self._tables_by_path.get(path, [])
+        units = (unit for unit in self._all_units if unit.lines in tables)
+        return list(inlined_calls(units, self._reader))
 
     def scopes(self, pc: int) -> tuple[FunctionScope, ...]:
         """What is known about each of `source_frames`; empty without debug information for the function."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from ttd.debuginfo.units import Entry, Range, Unit
+from ttd.debuginfo.units import Entry, Range, Unit, number_of
 from ttd.types import Location
 
 BLOCKS = frozenset({"DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block"})
@@ -34,6 +34,15 @@ class SourceFrame(NamedTuple):
     """Whether the function was put into the next frame, rather than called from it."""
     entry: int
     """The offset of the frame's debugging entry, which tells inlined calls apart; 0 where there is none."""
+
+
+def call_site(entry: Entry, unit: Unit) -> Location | None:
+    """The place that an inlined subroutine is called from."""
+    line = number_of(entry.die, "DW_AT_call_line")
+    if not line or unit.lines is None:
+        return None
+    path = unit.lines.path(number_of(entry.die, "DW_AT_call_file") or 0)
+    return Location(path, line, number_of(entry.die, "DW_AT_call_column") or 0) if path else None
 
 
 class Nesting:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ttd.debuginfo.inlining import BLOCKS, INLINED, MAX_DEPTH, Nesting
+from ttd.debuginfo.inlining import BLOCKS, INLINED, MAX_DEPTH, Nesting, call_site
 from ttd.debuginfo.lifetimes import Lifetimes
 from ttd.debuginfo.locations import (
     ALWAYS,
@@ -359,12 +359,7 @@ class FunctionScope:
     @cached_property
     def call_site(self) -> Location | None:
         """Of an inlined subroutine: the place in `outer` that calls it."""
-        line = number_of(self.entry.die, "DW_AT_call_line")
-        table = self.unit.lines
-        if not line or table is None:
-            return None
-        path = table.path(number_of(self.entry.die, "DW_AT_call_file") or 0)
-        return Location(path, line, number_of(self.entry.die, "DW_AT_call_column") or 0) if path else None
+        return call_site(self.entry, self.unit)
 
     @cached_property
     def frame_base(self) -> LocationProgram | None:

@@ -82,7 +82,7 @@ _REAL_ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "/": "div"}
 
 
 def compile_any(
-    expressions: Sequence[Expression],
+    expressions: Sequence[tuple[Expression, int]],
     debug: DebugInfo,
     function: int,
     pc: int,
@@ -90,14 +90,14 @@ def compile_any(
 ) -> Predicate | None:
     """The predicate that one of the expressions is true, in the frames of a function that stand at `pc`.
 
+    Each comes with how many functions inlined there are hidden from it (see `ttd.debuginfo.stack`).
     None if one of them cannot be compiled. `is_known` tells of each local whether its value is known there.
     """
     assembler = Assembler(debug.module)
-    context = _Nowhere(debug, function, pc)
     try:
         conditions = []
-        for expression in expressions:
-            evaluator = expression.evaluator(context)
+        for expression, hidden in expressions:
+            evaluator = expression.evaluator(_Nowhere(debug, function, pc, hidden))
             finder = Finder(assembler, function, pc, is_known, evaluator.address_size)
             compiler = _Compiler(evaluator, assembler, finder, pc)
             conditions.append(compiler.truth(expression.tree(evaluator)))
@@ -113,10 +113,10 @@ class _Nowhere:
     function_table: Sequence[Value] = ()
     history = ValueHistory()
 
-    def __init__(self, debug: DebugInfo, function: int, pc: int) -> None:
+    def __init__(self, debug: DebugInfo, function: int, pc: int, hidden: int) -> None:
         self.debug = debug
         self.frame: Frame | None = Frame(function, pc, [], [], Position(0))
-        self.scope = next(iter(debug.scopes(pc)), None)
+        self.scope = next(iter(debug.scopes(pc)[hidden:]), None)
 
     def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
         raise NotCompiled

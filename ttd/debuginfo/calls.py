@@ -1,0 +1,111 @@
+"""The inlined calls of a program: every place at which a function was put into another (DWARF 5, 3.3.8).
+
+Whoever looks for calls by the name of a function must look at all units, for a function in a header is
+inlined in many; so those that do not have the name as a string are told by their bytes, and left out.
+
+May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+from ttd.debuginfo.inlining import INLINED, call_site
+from ttd.debuginfo.scopes import VariableReader
+from ttd.debuginfo.units import Entry, Unit, number_of, qualified_name
+from ttd.types import Location
+from ttd.wasm.model import Module
+
+
+class InlinedCall(NamedTuple):
+    """A function that was inlined."""
+
+    function: int
+    """The function of the module that it was put into, maybe through others."""
+    entry: int
+    """What tells it apart, as `SourceFrame.entry` does."""
+    pc: int
+    """Where its code begins: the lowest byte offset in the module file."""
+    site: Location | None
+    """Where it is called."""
+
+
+def inlined_calls(
+    units: Iterable[Unit], reader: VariableReader, name: str | None = None
+) -> Iterator[InlinedCall]:
+    """The inlined calls in the code of `units` that the linker has kept; of one function, if named.
+
+    `name` is that in the source, with or without namespaces and classes, or the symbol's.
+    """
+    for unit in units:
+        if _may_inline(unit):
+            for entry in unit.index.entries.values():
+                if entry.tag == INLINED and (name is None or _is_called(entry, name, reader)):
+                    yield from _call(entry, unit)
+
+
+def _call(entry: Entry, unit: Unit) -> Iterator[InlinedCall]:
+    nothing: list[tuple[int, int]] = []
+    ranges = unit.units.problems.attempt("an inlined call", lambda: unit.ranges_of(entry.die), nothing)
+    low = min((low for low, _ in ranges), default=0)
+    function = unit.units.functions.function_at(low)
+    if function is not None:
+        pc = unit.units.functions.first_instruction(low)
+        yield InlinedCall(function.index, entry.die.offset, pc, call_site(entry, unit))
+
+
+def _is_called(entry: Entry, name: str, reader: VariableReader) -> bool:
+    if name == reader.attribute_text(entry, "DW_AT_linkage_name"):
+        return True
+    if name.rpartition("::")[2] != reader.attribute_text(entry, "DW_AT_name"):
+        return False
+    holder = reader.holder(entry, "DW_AT_name")
+    qualified = qualified_name(holder) if holder is not None else ""
+    return qualified == name or qualified.endswith(f"::{name}")
+
+
+def _may_inline(unit: Unit) -> bool:
+    """Whether the unit has inlined subroutines at all: a look at its abbreviations, which are few."""
+    abbreviations = unit.cu.get_abbrev_table()
+    for code in count(1):
+        try:
+            tag = abbreviations.get_abbrev(code)["tag"]
+        except KeyError:
+            return False
+        if tag == INLINED:
+            return True
+    return False
+
+
+# --- units that have a name ----------------------------------------------------------------------------
+
+
+class Mentions:
+    """Tells which units have a string, by their bytes alone."""
+
+    def __init__(self, module: Module, text: str) -> None:
+        self._info = _section(module, ".debug_info")
+        self._str_offsets = _section(module, ".debug_str_offsets")
+        self._text = text.encode() + b"\0"
+        places = re.finditer(re.escape(self._text), _section(module, ".debug_str"))
+        self._offsets = [place.start().to_bytes(4, "little") for place in places]
+
+    def __contains__(self, unit: Unit) -> bool:
+        start = unit.cu.cu_offset
+        own = self._info[start : start + unit.cu.size]
+        if self._text in own or any(offset in own for offset in self._offsets):
+            return True
+        base = number_of(unit.top, "DW_AT_str_offsets_base")
+        if base is None:
+            return False
+        length = int.from_bytes(self._str_offsets[max(base - 8, 0) : base - 4], "little")
+        strings = self._str_offsets[base : base + length]
+        return any(offset in strings for offset in self._offsets)
+
+
+def _section(module: Module, name: str) -> bytes:
+    section = module.custom(name)
+    return bytes(section.data) if section is not None else b""
