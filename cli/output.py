@@ -1,6 +1,7 @@
 """How the commands write: tables, sizes, JSON, and lines of progress.
 
-May import click. Everything here writes plain text; whether colours are welcome is asked of `colours`.
+May import click, and `ttd.types` (types only). Everything here writes plain text; whether colours are
+welcome is asked of `colours`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import click
+
+if TYPE_CHECKING:
+    from ttd.types import Position
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """What can be written as JSON."""
@@ -75,6 +79,11 @@ def moment(when: datetime.datetime) -> str:
         return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return "unknown"
+
+
+def place(position: Position) -> str:
+    """A position for people: ``7703:94``, or ``tick 96`` where the step is not known."""
+    return str(position) if position.is_exact else f"tick {position.tick}"
 
 
 def plain(text: str) -> str:

@@ -15,7 +15,7 @@ import click
 from ttd.cli.describe import invocation_text, values_text
 from ttd.cli.files import debug_info_option, is_module, json_option, naming, open_module, open_trace
 from ttd.cli.group import Command
-from ttd.cli.output import Json, moment, plain, size, write_fields, write_json
+from ttd.cli.output import Json, moment, place, plain, size, write_fields, write_json
 from ttd.errors import DamagedTrace, UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _fields(trace: Trace) -> Iterator[tuple[str, str]]:
         yield "called", invocation_text(module, call.function, call.export, call.arguments)
     yield "recorded", f"{moment(manifest.created)} by ttd {plain(manifest.ttd_version)}"
     yield "engine", plain(f"{manifest.engine}, NaNs {manifest.nan_rule}")
-    yield "ended", plain(f"{ending.describe()} at {ending.position}")
+    yield "ended", plain(f"{ending.describe()} at {place(ending.position)}")
     if ending.results:
         types = module.functions[manifest.invocations[-1].function].type.results
         yield "returned", values_text(types, ending.results)

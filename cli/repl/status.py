@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ttd.cli.describe import event_line
-from ttd.cli.output import plain
+from ttd.cli.output import place, plain
 from ttd.cli.repl.banner import banner
 from ttd.cli.repl.command import Call, Command, Complete, Group, choose
 from ttd.cli.repl.data import info_registers
@@ -105,7 +105,7 @@ def info_event(session: Session, _arguments: str) -> None:
     if call is not None:
         session.console.write(f"  at {call.position} (here)")
     else:
-        session.console.write(f"  at {event.position} ('goto event {number}' goes there)")
+        session.console.write(f"  at {place(event.position)} ('goto event {number}' goes there)")
 
 
 def info_files(session: Session, regex: str) -> None:
@@ -127,10 +127,9 @@ def info_program(session: Session, _arguments: str) -> None:
     write(f"Program {plain(manifest.program)}, recorded with the {plain(manifest.engine)} engine.")
     if len(manifest.argv) > 1:
         write(f"Arguments: {plain(' '.join(manifest.argv[1:]))}")
-    write(f"It ended with {plain(debugger.ending.describe())} at {debugger.end}.")
-    write(
-        f"The recording has {debugger.trace.event_count} host calls, from {debugger.begin} to {debugger.end}."
-    )
+    write(f"It ended with {plain(debugger.ending.describe())} at {place(debugger.end)}.")
+    span = f"from {debugger.begin} to {place(debugger.end)}"
+    write(f"The recording has {debugger.trace.event_count} host calls, {span}.")
     for damage in debugger.trace.damage:
         write(f"Damaged: {plain(damage)}")
     when(session, Call("when", "", ""))
