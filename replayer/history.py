@@ -90,7 +90,8 @@ class Histories:
 
     def _shown_now(self, place: Place, storage: InMemory) -> str:
         view = self._session.state.memories[storage.memory].view()
-        return self._show(place, bytes(view[storage.address : storage.address + storage.length]))
+        data = bytes(view[storage.address : storage.address + storage.length])
+        return _show(place, data, self._context)
 
     def _global(self, place: Place, storage: InGlobal, every_write: bool) -> Found:
         def change(hit: Hit) -> Change | None:
@@ -150,7 +151,7 @@ class Histories:
             else:
                 initial = self._past.at(storage.entry).frame.locals[storage.register]
             data = _bytes_of(initial, storage)
-            value = self._show(place, data)
+            value = _show(place, data, self._context)
         if later is not None and (every_write or later[0] != data):
             yield replace(later[1], old=value)
         if call is None:
@@ -171,7 +172,7 @@ class Histories:
             writers = self._past.registers(storage.function).writers(storage.register)
             moment = self._past.last_in_frame(storage.entry, writers, self._session.position)
         if moment is not None and place.shape is not None:
-            value = place.show(place.shape.data, place.shape.context)
+            value = place.show(place.shape.data, self._context)
             yield self._change_at(moment.position, moment.frame.pc, None, value)
         return f"Before that {place.text} was not on the operand stack."
 
@@ -214,12 +215,17 @@ class Histories:
 
     # --- telling -------------------------------------------------------------------------------------
 
+    @property
+    def _context(self) -> StateContext:
+        return StateContext(self._session.top, self._debug)
+
     def _change(self, place: Place, position: Position, old: bytes | None, new: bytes | None) -> Change:
         """A change by the instruction that is under way; `old` None: not known yet."""
         state = self._session.top
         call = host_call_here(self._session.module, state, self._session.trace)
-        shown = None if old is None else self._show(place, old)
-        return self._change_at(position, state.frames[-1].pc, shown, self._show(place, new), call)
+        context = StateContext(state, self._debug)
+        shown = None if old is None else _show(place, old, context)
+        return self._change_at(position, state.frames[-1].pc, shown, _show(place, new, context), call)
 
     def _change_at(
         self,
@@ -236,10 +242,9 @@ class Histories:
         function, location = self._sources[pc]
         return Change(position, function, location, pc, old, new, call, is_argument)
 
-    def _show(self, place: Place, data: bytes | None) -> str:
-        if data is None:
-            return "<optimized out>"
-        return place.show(data, StateContext(self._session.top, self._debug))
+
+def _show(place: Place, data: bytes | None, context: StateContext) -> str:
+    return "<optimized out>" if data is None else place.show(data, context)
 
 
 def _bytes_of(value: Value, storage: InRegister | InGlobal) -> bytes | None:

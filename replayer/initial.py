@@ -24,7 +24,8 @@ def initial_contents(module: Module, place: InMemory) -> str:
         return "memory is zero until it is written"
     index = segments[-1]  # they are copied in order
     name = names.data(index)
-    return f"from data segment {index}" + ("" if name.startswith("data[") else f" ({name})")
+    part = "" if _holds(module.datas[index], place) else "in part "
+    return f"{part}from data segment {index}" + ("" if name.startswith("data[") else f" ({name})")
 
 
 def _covers(data: Data, place: InMemory) -> bool:
@@ -33,6 +34,12 @@ def _covers(data: Data, place: InMemory) -> bool:
     if data.mode is not SegmentMode.ACTIVE or start is None:
         return False
     return start < place.address + place.length and place.address < start + len(data.data)
+
+
+def _holds(data: Data, place: InMemory) -> bool:
+    """Whether a segment is copied over all of the place."""
+    start = _start(data) or 0
+    return start <= place.address and place.address + place.length <= start + len(data.data)
 
 
 def _start(data: Data) -> int | None:

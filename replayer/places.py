@@ -15,7 +15,6 @@ from typing import TypeAlias
 from ttd.debuginfo import Variable
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
-    Context,
     StateContext,
     TypedValue,
     check_format,
@@ -78,11 +77,14 @@ class Place:
     variable: Variable | None
     """The variable, if it lives in a register."""
 
-    def show(self, data: bytes, context: Context) -> str:
-        """Bytes that were there at some time as text, as print shows the value."""
+    def show(self, data: bytes, context: StateContext) -> str:
+        """Bytes that were there at some time as text, as print shows the value. `context` is that time's."""
         if self.shape is None:
             return data.hex(" ")
-        return format_value(replace(self.shape, context=context, address=None, immediate=data), self.format)
+        if isinstance(self.storage, InMemory) and self.shape.address is not None:
+            laid = context.with_bytes(data, self.storage.address, self.storage.memory)
+            return format_value(replace(self.shape, context=laid), self.format)
+        return format_value(replace(self.shape, context=context, immediate=data), self.format)
 
     def bits(self, data: bytes) -> bytes:
         """Those of the bytes that are the value: a bit field shares its own with its neighbours."""

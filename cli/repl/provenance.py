@@ -34,8 +34,9 @@ def history(session: Session, call: Call) -> None:
     Each with its position (for 'goto'), the value before and after it, and the place
     in the source. COUNT of them, or all; Ctrl-C ends the list. It is the place that
     EXPRESSION names here whose past is told: a variable, a member, an element, raw
-    memory (1024, 16). With -w, writes that leave the value as it is are listed too.
-    You stay where you are. FORMAT is that of 'print'.
+    memory (1024, 16); of a string or container the object itself, not what it owns.
+    With -w, writes that leave the value as it is are listed too. You stay where you
+    are. FORMAT is that of 'print'.
     """
     every_write, text, count = _arguments(call)
     trail = session.debugger.history(text, call.modifier or None, every_write)

@@ -110,6 +110,19 @@ def test_writes_that_change_nothing_are_listed_when_asked_for(debug: Debug) -> N
     assert values == [(0, 2), (2, 0)]
 
 
+def test_values_of_another_time_are_shown_as_print_shows_them(debug: Debug) -> None:
+    debugger = debug("classes")
+    debugger.break_("zoo::Duck::lay")
+    debugger.continue_()
+    debugger.finish()
+    newest = next(debugger.history("duck"))
+    assert newest.new == debugger.print_("duck")
+    assert "legs = 4" in newest.new  # of a virtual base, which is found through memory
+    debugger.goto(ToPosition(newest.position))
+    debugger.up()
+    assert newest.old == debugger.print_("duck")
+
+
 def test_the_storage_of_a_frame_has_a_history_as_long_as_the_frame(debug: Debug, guest: Guests) -> None:
     debugger = stopped_at(debug("calls"), guest, "calls", "multiply")
     entry = debugger.frames(1)[0].entry

@@ -159,6 +159,7 @@ MOVES = {
     "72, 4": ([W], (CONSTANT, "the constant 44")),
     "76, 4": ([W], (COMPUTED, "computed by memory.grow")),
     "80, 4": ([W, X], (INITIAL, "from data segment 0")),
+    "254, 4": ([], (INITIAL, "in part from data segment 0")),
     "258, 4": ([C], (INITIAL, "from data segment 0")),
     "261, 1": ([C], (INITIAL, "from data segment 0")),
     "256, 1": ([], (INITIAL, "from data segment 0")),

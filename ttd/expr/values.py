@@ -6,6 +6,7 @@ May import base, `ttd.wasm` and `ttd.debuginfo`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -102,6 +103,13 @@ class StateContext:
             **(specials or {}),
         }
         self._history = history if history is not None else ValueHistory()
+        self._laid: tuple[int, int, bytes] | None = None
+
+    def with_bytes(self, data: bytes, address: int, memory: int = 0) -> StateContext:
+        """This context, but with `data` at `address`: for a value that lay there at another time."""
+        other = copy(self)
+        other._laid = memory, address, data
+        return other
 
     @property
     def debug(self) -> DebugInfo:
@@ -124,6 +132,14 @@ class StateContext:
         return self._state.tables[0] if self._state.tables else ()
 
     def read_memory(self, address: int, length: int, memory: int = 0) -> bytes:
+        if self._laid is None or self._laid[0] != memory:
+            return self._read(address, length, memory)
+        _, start, data = self._laid
+        if start <= address and address + length <= start + len(data):
+            return data[address - start : address - start + length]
+        return _overlaid(self._read(address, length, memory), address, data, start)
+
+    def _read(self, address: int, length: int, memory: int) -> bytes:
         memories = self._state.memories
         if memory >= len(memories):
             raise ExpressionError(f"the program has no memory {memory}")
@@ -138,6 +154,15 @@ class StateContext:
     @property
     def history(self) -> ValueHistory:
         return self._history
+
+
+def _overlaid(below: bytes, address: int, data: bytes, start: int) -> bytes:
+    """The bytes `below`, which begin at `address`, with `data` that begins at `start` laid over them."""
+    result = bytearray(below)
+    first, last = max(address, start), min(address + len(below), start + len(data))
+    if first < last:
+        result[first - address : last - address] = data[first - start : last - start]
+    return bytes(result)
 
 
 @dataclass(frozen=True)
