@@ -43,10 +43,10 @@ def running_time(wanted: float, handover: float) -> float:
     """How long the program itself is to run in a slice that is to take `wanted` seconds, when handing it over
     takes `handover` seconds.
 
-    Never less than that: a stack of thousands of frames can take longer than a slice may, and a program
+    Never less than twice that: a stack of thousands of frames can take longer than a slice may, and a program
     which is stopped the more often the longer it takes to stop hardly gets on.
     """
-    return max(wanted - handover, handover)
+    return max(wanted - handover, 2 * handover)
 
 
 def slice_end(tick: int, ticks: int) -> int:
