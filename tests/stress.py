@@ -1,8 +1,9 @@
 """``./dev stress``: the tests that take long.
 
 The core test suite on the compiled engine, frozen and thawed at every tick, and with a step of the
-interpreter at every tick; and generated programs until the time is up. A seed that fails is printed;
-``--seed`` tries it again, and prints the smallest program that fails in the same way.
+interpreter at every tick; and generated programs until the time is up, through every fifth of which both
+engines travel at random. A seed that fails is printed; ``--seed`` tries it again, and prints the smallest
+program that fails in the same way.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 from tests.engine.shrink import FAILED, smallest, try_seed
+from tests.replayer.travels import travel
 from tests.spec.engines import STRESSED
 from tests.spec.runner import run_script
 from tests.spec.suite import script_paths
@@ -25,6 +28,8 @@ from tests.spec.table import recorded_rows, row
 from tests.support import shared_folder
 
 _MANY = 1 << 32
+_TRAVELLING = 5
+"""Of so many generated programs one is travelled through."""
 
 
 def main() -> int:
@@ -45,8 +50,8 @@ def main() -> int:
     first = random.randrange(_MANY) if options.first is None else options.first
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         failures = sum(pool.imap_unordered(_script, _chosen_scripts(options.scripts, first)))
-        end = first + options.programs if options.programs is not None else None
-        seeds = [(first + job, end, options.jobs, options.seconds) for job in range(options.jobs)]
+        stop = first + options.programs if options.programs is not None else None
+        seeds = [(first + job, stop, options.jobs, options.seconds) for job in range(options.jobs)]
         counts = pool.starmap(_programs, seeds)
     ends = sum(counts, Counter[str]())
     print(f"{ends.total()} generated programs from seed {first} on:", dict(ends.most_common()))
@@ -60,7 +65,9 @@ def _one(seed: int, seconds: float) -> int:
     print(f"seed {seed}: {problem or end}")
     if problem is not None:
         print(*smallest(seed, seconds), sep="\n")
-    return int(problem is not None)
+    travelled = _travelled(seed)
+    print(f"seed {seed}, travelling: {travelled or 'good'}")
+    return int(problem is not None or travelled is not None)
 
 
 # --- the core test suite --------------------------------------------------------------------------------
@@ -91,18 +98,30 @@ def _script(run: tuple[str, str, Path]) -> int:
 # --- generated programs ---------------------------------------------------------------------------------
 
 
-def _programs(first: int, end: int | None, step: int, seconds: float) -> Counter[str]:
-    """Try generated programs, from seed `first` to before `end`, for a time; how often they ended in which
+def _programs(first: int, stop: int | None, step: int, seconds: float) -> Counter[str]:
+    """Try generated programs, from seed `first` to before `stop`, for a time; how often they ended in which
     way."""
     ends: Counter[str] = Counter()
-    seeds = itertools.count(first, step) if end is None else range(first, end, step)
+    seeds = itertools.count(first, step) if stop is None else range(first, stop, step)
     deadline = time.monotonic() + seconds
     for seed in itertools.takewhile(lambda _: time.monotonic() < deadline, seeds):
         end, problem = try_seed(seed)
+        if problem is None and seed % _TRAVELLING == 0 and (problem := _travelled(seed)) is not None:
+            end = FAILED
         if problem is not None:
             print(f"seed {seed}: {problem}", flush=True)
         ends[end] += 1
     return ends
+
+
+def _travelled(seed: int) -> str | None:
+    """What went wrong on a travel through the program of a seed, if anything."""
+    with tempfile.TemporaryDirectory(prefix="ttd-stress-") as folder:
+        try:
+            travel(seed, Path(folder))
+        except Exception as error:  # a crash is a failure too, and other seeds are still to be tried
+            return f"travelling: {type(error).__name__}: {error}"
+    return None
 
 
 if __name__ == "__main__":
