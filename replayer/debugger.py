@@ -21,7 +21,7 @@ from ttd.debuginfo.stack import SourceStack
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
 from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
-from ttd.expr import Expression, StateContext, TypedValue, check_names, lvalue_range, parse
+from ttd.expr import Expression, Limits, StateContext, TypedValue, check_names, lvalue_range, parse
 from ttd.replayer.breakpoints import Armed, Table, parse_condition, parse_range
 from ttd.replayer.coredump import core_dump
 from ttd.replayer.host import import_name
@@ -480,6 +480,15 @@ class Debugger:
     def specials(self) -> dict[str, int]:
         """Numbers that expressions know as ``$name``; a front end may add some (``$_``: the last found)."""
         return self._inspector.specials
+
+    @property
+    def limits(self) -> Limits:
+        """How much of a value is shown; may be set."""
+        return self._inspector.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._inspector.limits = limits
 
     def evaluate(self, expression: str) -> TypedValue:
         """Evaluate in the selected frame. Raises ExpressionError."""

@@ -15,6 +15,7 @@ from ttd.debuginfo.stack import LiveFrame, SourceStack
 from ttd.debuginfo.types import FunctionType, PointerType
 from ttd.errors import ExpressionError, UsageError
 from ttd.expr import (
+    Limits,
     StateContext,
     TypedValue,
     ValueHistory,
@@ -42,6 +43,8 @@ class Inspector:
         self.hidden = 0
         """How many inlined frames are not entered yet: see `ttd.debuginfo.stack`."""
         self.history = ValueHistory()
+        self.limits = Limits()
+        """How much of a value is shown."""
         self.specials: dict[str, int] = {}
         """Numbers that ``$name`` stands for besides those of the position: ``$_`` is the last address
         found."""
@@ -153,7 +156,7 @@ class Inspector:
 
     def _variable(self, variable: Variable) -> VariableView:
         value = TypedValue.of_variable(variable, self.context)
-        return VariableView(variable.name, variable.type.name, _shown(value))
+        return VariableView(variable.name, variable.type.name, _shown(value, self.limits))
 
     def evaluate(self, expression: str) -> TypedValue:
         """The value of an expression. Raises ExpressionError."""
@@ -181,7 +184,7 @@ class Inspector:
         """The value of an expression as text. Raises ExpressionError, also where it lies in no memory."""
         value = self.evaluate(expression)
         value.require_memory()
-        return format_value(value, fmt or "")
+        return format_value(value, fmt or "", self.limits)
 
     def remember(self, expression: str, fmt: str | None) -> tuple[int, str]:
         """As `print`, with the number under which the value is kept. Raises ExpressionError."""
@@ -213,10 +216,10 @@ class Inspector:
         ]
 
 
-def _shown(value: TypedValue) -> str:
+def _shown(value: TypedValue, limits: Limits) -> str:
     """A variable's value, or why there is none: gdb's ``<error: …>``."""
     try:
-        return format_value(value)
+        return format_value(value, limits=limits)
     except ExpressionError as error:
         return f"<error: {error}>"
 

@@ -109,6 +109,8 @@ class ExpressionError(TtdError):
     def __init__(self, message: str, column: int | None = None) -> None:
         super().__init__(message)
         self.column = column
+        self.text: str | None = None
+        """The expression that the column is of, where known."""
 
 
 class InternalError(TtdError):

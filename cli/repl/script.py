@@ -14,6 +14,7 @@ from typing import TextIO
 
 from ttd.cli.exitcodes import FAILURE, SUCCESS
 from ttd.cli.output import plain
+from ttd.cli.repl.pointing import with_column
 from ttd.cli.repl.session import Session
 from ttd.errors import TtdError, UsageError
 
@@ -32,7 +33,7 @@ def run_script(session: Session, lines: Iterable[str], errors: TextIO | None = N
                 session.execute(line)
         except TtdError as error:
             session.console.flush()
-            print(plain(f"ttd: {line}: {error}"), file=errors or sys.stderr)
+            print(plain(f"ttd: {line}: {with_column(line, error)}"), file=errors or sys.stderr)
             return FAILURE
         session.console.flush()
         if session.finished:

@@ -95,6 +95,13 @@ class Session:
         self.console.write(line)
         self.console.flush()
 
+    def obey_settings(self) -> None:
+        """Let the debugger show as much of values as the settings say."""
+        from ttd.expr import Limits
+
+        settings = self.settings
+        self.debugger.limits = Limits(settings.print_elements, settings.print_depth, settings.print_repeats)
+
     def start_at(self, text: str) -> None:
         """Go where the option ``--at`` says; raises UsageError."""
         from ttd.replayer.debugger import parse_target

@@ -71,11 +71,16 @@ def set_(session: Session, call: Call) -> None:
     """Change a setting.
 
     listsize is how many lines 'list' shows; highlight (on, off) colours source text;
-    disassemble-next-line (on, off) shows the next instruction at every stop. With
-    'set substitute-path FROM TO', source files whose path begins with FROM are looked for
-    under TO.
+    disassemble-next-line (on, off) shows the next instruction at every stop. Of a
+    value 'print elements' says how many elements and characters are shown, 'print
+    depth' how deep, 'print repeats' from how many equal elements on they are counted;
+    each may be 'unlimited'. With 'set substitute-path FROM TO', source files whose
+    path begins with FROM are looked for under TO.
     """
     name, _, value = call.arguments.partition(" ")
+    if name == "print" and value.strip():
+        word, _, value = value.strip().partition(" ")
+        name = f"print {word}"
     if not name:
         raise UsageError("'set' takes a setting and its value, as in 'set listsize 20'; see 'show'")
     if name == SUBSTITUTE:
@@ -86,6 +91,7 @@ def set_(session: Session, call: Call) -> None:
             "a recording cannot be changed; 'set' is for the debugger's own settings, see 'show'"
         )
     session.settings.change(session.settings.find(name), value.strip().lstrip("=").strip())
+    session.obey_settings()
 
 
 def show(session: Session, call: Call) -> None:
@@ -146,7 +152,7 @@ ROWS = (
         Complete.TOPIC,
         set_,
         "SETTING VALUE",
-        ("set listsize 20", "set substitute-path /build /home/me"),
+        ("set listsize 20", "set print elements 4", "set substitute-path /build /home/me"),
     ),
     Command("show", (), Group.STATUS, Complete.TOPIC, show, "[SETTING]", ("show", "show listsize")),
     Command("source", (), Group.STATUS, Complete.FILE, source, "FILE"),

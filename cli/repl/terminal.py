@@ -27,6 +27,7 @@ from ttd.cli.output import plain
 from ttd.cli.repl.banner import banner
 from ttd.cli.repl.bar import bar
 from ttd.cli.repl.completion import candidates
+from ttd.cli.repl.pointing import caret
 from ttd.cli.repl.script import PROMPT
 from ttd.cli.repl.session import Session
 from ttd.errors import TtdError
@@ -87,7 +88,8 @@ class Terminal:
             with interruptible(self._session), self._session.showing_progress():
                 self._session.execute(line)
         except TtdError as error:
-            self._session.console.write(plain(str(error)))
+            mark = caret(line, error, len(PROMPT), self._prompt.output.get_size().columns)
+            self._session.console.write(plain(str(error)) if mark is None else f"{mark}\n{plain(str(error))}")
 
     def _toolbar(self) -> StyleAndTextTuples:
         return [(f"class:bar.{name}" if name else "", text) for name, text in bar(self._session)]

@@ -15,7 +15,7 @@ from typing import cast
 
 from ttd.cli.repl.session import Session
 from ttd.errors import ExpressionError, UsageError
-from ttd.expr import TypedValue
+from ttd.expr import Limits, TypedValue
 from ttd.replayer.debugger import Debugger, Target, ToBegin, ToEnd, ToPosition
 from ttd.replayer.sources import SourcePaths
 from ttd.replayer.views import (
@@ -54,6 +54,8 @@ class FakeDebugger:
     function: str = "push"
     source_text: Sequence[str] = SOURCE
     has_lines: bool = True
+    limits: Limits = field(default_factory=Limits)
+    is_core_dump: bool = False
 
     def __post_init__(self) -> None:
         self.begin, self.end = Position(1, 0), Position(1, LAST)

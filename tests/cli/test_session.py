@@ -13,6 +13,7 @@ from ttd.cli.repl.bar import bar, gauge
 from ttd.cli.repl.completion import candidates
 from ttd.cli.repl.script import read_script, run_script
 from ttd.errors import TtdError, UsageError
+from ttd.expr import Limits
 from ttd.types import Position
 
 
@@ -276,6 +277,21 @@ def test_script_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
     script.write_bytes(content)
     with pytest.raises(UsageError, match=r"UTF-8|larger"):
         read_script(script)
+
+
+def test_how_much_of_a_value_is_shown_can_be_set() -> None:
+    session, out = session_on(FakeDebugger())
+    for line in (
+        "set print elements 4",
+        "set print max-depth 2",
+        "set print-repeats unlimited",
+        "show print-e",
+    ):
+        session.execute(line)
+    assert out.getvalue() == "print-elements: 4\n"
+    assert session.debugger.limits == Limits(4, 2, 1 << 20)
+    with pytest.raises(UsageError, match="takes a count"):
+        session.execute("set print elements many")
 
 
 def test_info_refuses_arguments_that_it_would_ignore() -> None:

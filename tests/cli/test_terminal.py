@@ -15,6 +15,7 @@ from prompt_toolkit.output import DummyOutput
 from tests.cli.fake import FakeDebugger, session_on
 from ttd.cli.repl import terminal
 from ttd.cli.repl.terminal import Terminal
+from ttd.errors import ExpressionError
 from ttd.replayer.views import Progress
 from ttd.types import Position
 
@@ -60,6 +61,19 @@ def test_control_c_throws_the_line_away(keyboard: PipeInput) -> None:
 def test_error_is_told_and_the_session_goes_on(keyboard: PipeInput) -> None:
     out = typing(keyboard, "frobnicate\rp n\rq\r")
     assert out == "no command 'frobnicate'; 'help' lists the commands\n$1 = 5\n"
+
+
+def test_the_caret_stands_below_the_mistake(keyboard: PipeInput) -> None:
+    error = ExpressionError("unexpected '+'", 2)
+    error.text = "n +"
+
+    def refuse(expression: str, fmt: str | None = None) -> tuple[int, str]:
+        raise error
+
+    debugger = FakeDebugger()
+    debugger.remember = refuse  # type: ignore[method-assign]
+    out = typing(keyboard, "p n +\rq\r", debugger)
+    assert out == f"{' ' * len('(ttd) p n ')}^\nunexpected '+'\n"
 
 
 def test_tab_completes_commands_and_variables(keyboard: PipeInput) -> None:

@@ -83,3 +83,31 @@ def test_nothing_is_there_before_the_first_print(inner: Stopped) -> None:
 def test_what_is_too_large_is_not_kept(inner: Stopped) -> None:
     context = with_history(inner, "*(char *)0@2000000")
     assert format_value(evaluate("$1", context)) == "<not kept: it has more than 1048576 bytes>"
+
+
+def test_all_locals_are_one_value(inner: Stopped) -> None:
+    context = with_history(inner, "$locals")
+    shown = format_value(evaluate("$locals", context))
+    assert shown.startswith("{local = 13, count = 4, other = -29, pointer = 0x")
+    assert "variable = {0, 1, 4, 9}, " in shown and "shadow = 77" in shown and "shadow = 1" not in shown
+    assert evaluate("$locals.pointer[1]", context).as_int() == 3
+    assert evaluate("$locals", context).type.name == "locals"
+    with pytest.raises(ExpressionError, match="the frame has no variable global") as caught:
+        evaluate("1 + $locals.global", context)
+    assert (caught.value.column, caught.value.text) == (11, "1 + $locals.global")
+    address = evaluate("&other", context).as_int()
+    inner.state.memories[0].view()[address] = 0
+    assert evaluate("$1.other", context).as_int() == -29
+    assert evaluate("$locals.other", context).as_int() != -29
+
+
+def test_where_no_source_is_known_the_locals_are_webassemblys(inner: Stopped) -> None:
+    state = inner.state
+    outermost = StateContext(state, inner.debug, len(state.frames) - 1)
+    outermost._scope = None
+    frame = state.frames[0]
+    frame.locals[:] = [None] * len(frame.locals) if frame.locals else []
+    texts = [format_value(evaluate(f"$local{i}", outermost)) for i in range(len(frame.locals))]
+    assert set(texts) <= {"<optimized out>"}
+    named = ", ".join(f"$local{i} = {text}" for i, text in enumerate(texts))
+    assert format_value(evaluate("$locals", outermost)) == f"{{{named}}}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
@@ -49,7 +49,7 @@ from ttd.expr.syntax import (
     TypeName,
     Unary,
 )
-from ttd.expr.values import Context, TypedValue, static_member
+from ttd.expr.values import Context, LocalsType, TypedValue, static_member
 from ttd.types import Value
 from ttd.wasm.model import ValType
 
@@ -253,10 +253,22 @@ class Evaluator:
                 return self._wasm_value(node, prefix, values or [], int(number))
         if name == "pc" and frame is not None:
             return self._immediate(CODE_OFFSET, frame.pc)
+        if name == "locals" and frame is not None:
+            return TypedValue(LocalsType(tuple(self._locals(node, len(frame.locals)))), self._context)
         value = self._context.special(name)
         if value is None:
             raise ExpressionError(f"there is no ${name} here", node.column)
         return self._immediate(number_type("long long"), value)
+
+    def _locals(self, node: Special, count: int) -> Iterator[tuple[str, TypedValue]]:
+        """The variables that are visible, outermost first; WebAssembly's locals where no source is known."""
+        visible = {variable.name: variable for variable in self._visible()}
+        for name, variable in visible.items():
+            yield name, TypedValue.of_variable(variable, self._context)
+        if self._context.scope is None:
+            for index in range(count):
+                name = f"$local{index}"
+                yield name, self._special(replace(node, name=name.removeprefix("$")))
 
     def _wasm_value(self, node: Special, kind: str, values: Sequence[Value], index: int) -> TypedValue:
         if index >= len(values):
@@ -264,21 +276,28 @@ class Evaluator:
         value = values[index]
         type_ = self._wasm_type(kind, index)
         if not isinstance(value, int):
-            return TypedValue(
-                type_, self._context, unavailable="null reference" if value is None else "exception"
-            )
+            return TypedValue(type_, self._context, unavailable=self._missing(kind, index, value))
         size = type_.byte_size
         if value >> (8 * size):
             type_ = WIDE
         return TypedValue(type_, self._context, immediate=value.to_bytes(type_.byte_size, "little"))
 
-    def _wasm_type(self, kind: str, index: int) -> BaseType:
+    def _missing(self, kind: str, index: int, value: Value) -> str:
+        """What stands for a value that is no number."""
+        if value is not None:
+            return "exception"
+        types = self._wasm_types(kind)
+        return "optimized out" if index < len(types) and not types[index].is_reference else "null reference"
+
+    def _wasm_types(self, kind: str) -> Sequence[ValType]:
+        """Of operands they are not known."""
         frame, module = self._context.frame, self.debug.module
-        types: tuple[ValType, ...] = ()
         if kind == "local" and frame is not None:
-            types = module.functions[frame.function].local_types
-        elif kind == "global":
-            types = tuple(entry.type.type for entry in module.globals)
+            return module.functions[frame.function].local_types
+        return [entry.type.type for entry in module.globals] if kind == "global" else ()
+
+    def _wasm_type(self, kind: str, index: int) -> BaseType:
+        types = self._wasm_types(kind)
         if index < len(types):
             return WIDE if types[index] is ValType.V128 else number_type(WASM_TYPES.get(types[index], "int"))
         return number_type("unsigned long long")

@@ -6,6 +6,7 @@ May import base, `ttd.wasm`, `ttd.debuginfo` and this package.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from ttd.debuginfo import DebugInfo, Variable
@@ -25,7 +26,8 @@ class Expression:
         self._trees: dict[frozenset[str], Node] = {}
         self._debug: DebugInfo | None = None
         self._meanings: Meanings = {}
-        self._trees[frozenset()], self._doubtful = parse_tree(text)
+        with pointing_into(text):
+            self._trees[frozenset()], self._doubtful = parse_tree(text)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -42,6 +44,16 @@ class Expression:
         if types not in self._trees:
             self._trees[types] = parse_tree(self.text, types)[0]
         return self._trees[types]
+
+
+@contextmanager
+def pointing_into(text: str) -> Iterator[None]:
+    """Let errors that have a column tell that it is one of `text`."""
+    try:
+        yield
+    except ExpressionError as error:
+        error.text = error.text or text
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +81,16 @@ def evaluate(expression: Expression | str, context: Context) -> TypedValue:
     if isinstance(expression, str):
         expression = parse(expression)
     evaluator = expression.evaluator(context)
-    return evaluator.evaluate(expression.tree(evaluator))
+    with pointing_into(expression.text):
+        return evaluator.evaluate(expression.tree(evaluator))
 
 
 def check_names(expression: Expression, context: Context) -> None:
     """Raise ExpressionError for a name that means nothing at the context's place. Reads no values."""
     evaluator = expression.evaluator(context)
-    for name in _names(expression.tree(evaluator)):
-        evaluator.check(name)
+    with pointing_into(expression.text):
+        for name in _names(expression.tree(evaluator)):
+            evaluator.check(name)
 
 
 def _names(node: Node) -> Iterator[Name]:
@@ -142,7 +156,8 @@ def _type_of(text: str, context: Context) -> tuple[Type, bool]:
     if not name.derivations and evaluator.find_variable(name.base) is not None:
         return evaluate(text, context).type, False
     try:
-        return evaluator.type_named(name), True
+        with pointing_into(text):
+            return evaluator.type_named(name), True
     except ExpressionError as error:
         try:
             return evaluate(text, context).type, False

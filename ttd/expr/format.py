@@ -28,7 +28,7 @@ from ttd.debuginfo.types import (
 from ttd.errors import ExpressionError, InternalError
 from ttd.expr.arithmetic import CODE_OFFSET, number_type, read_float, write_number
 from ttd.expr.printers import view_of
-from ttd.expr.values import Context, TypedValue
+from ttd.expr.values import Context, LocalsType, TypedValue
 from ttd.expr.views import MappingView, OwnerView, RecordView, TextView, View
 
 FORMATS = "xdutocafzsr"
@@ -103,6 +103,9 @@ class _Formatter:
             return f"<error: {error}>"
 
     def _dispatch(self, value: TypedValue, type_: Type, depth: int) -> str:
+        if isinstance(type_, LocalsType):
+            fields = (f"{name} = {self.nested(each, depth + 1)}" for name, each in type_.fields)
+            return self._joined(fields, len(type_.fields), "{}")
         view = None if self._raw else view_of(value)
         if view is not None:
             return self._view(view, depth)

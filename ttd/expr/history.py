@@ -32,12 +32,7 @@ class ValueHistory:
 
     def add(self, value: TypedValue) -> int:
         """Keep a value as it is now. Returns its number."""
-        if value.function is None and not value.unavailable:
-            try:
-                value = _kept(value)
-            except ExpressionError as error:
-                value = replace(value, address=None, immediate=None, unavailable=f"not kept: {error}")
-        self._values.append(value)
+        self._values.append(_kept(value))
         return len(self._values)
 
     def recall(self, name: str, context: Context) -> TypedValue | None:
@@ -64,6 +59,20 @@ class ValueHistory:
 
 
 def _kept(value: TypedValue) -> TypedValue:
+    from ttd.expr.values import LocalsType
+
+    if isinstance(value.type, LocalsType):
+        fields = tuple((name, _kept(each)) for name, each in value.type.fields)
+        return replace(value, type=LocalsType(fields))
+    if value.function is not None or value.unavailable:
+        return value
+    try:
+        return _with_bytes(value)
+    except ExpressionError as error:
+        return replace(value, address=None, immediate=None, unavailable=f"not kept: {error}")
+
+
+def _with_bytes(value: TypedValue) -> TypedValue:
     if value.type.size == 0:
         data = b""
     elif value.size > MOST_KEPT:

@@ -130,9 +130,9 @@ class Parser:
 
     def _unexpected(self, token: Token) -> ExpressionError:
         if token.text in _ASSIGNMENTS:
+            hint = " (to compare, write ==)" if token.text == "=" else ""
             return ExpressionError(
-                f"'{token.text}' would change the program, and a recording cannot be changed "
-                "(to compare, write ==)",
+                f"'{token.text}' would change the program, and a recording cannot be changed{hint}",
                 token.column,
             )
         if token.text == "(":

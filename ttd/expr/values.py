@@ -329,6 +329,8 @@ class TypedValue:
 
     def member(self, name: str) -> TypedValue:
         """The member called `name`; raises ExpressionError where there is none."""
+        if isinstance(self.type, LocalsType):
+            return _field(self.type, name)
         aggregate = self.aggregate()
         if aggregate is None:
             raise ExpressionError(f"a value of type {self.type} has no members")
@@ -367,6 +369,16 @@ class TypedValue:
         if not isinstance(function, int):
             raise ExpressionError(f"no function at table index {index:#x}")
         return TypedValue(type_, self.context, function=function)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalsType(Type):
+    """What ``$locals`` is: the variables of a frame by name, wherever each of them is."""
+
+    fields: tuple[tuple[str, TypedValue], ...]
+
+    def declare(self, declarator: str) -> str:
+        return f"locals {declarator}".rstrip()
 
 
 @dataclass(frozen=True, eq=False)
@@ -420,6 +432,13 @@ def _count(value: TypedValue) -> int | None:
         return max(0, value.as_int())
     except ExpressionError:
         return None
+
+
+def _field(type_: LocalsType, name: str) -> TypedValue:
+    for label, value in type_.fields:
+        if label == name:
+            return value
+    raise ExpressionError(f"the frame has no variable {name}")
 
 
 def _no_member(aggregate: AggregateType, name: str) -> str:
