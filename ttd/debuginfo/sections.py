@@ -58,7 +58,9 @@ def open_dwarf(module: Module) -> DWARFInfo | None:
     """The DWARF of a module, from its ``.debug_*`` custom sections; None without a ``.debug_info``."""
     if module.custom(".debug_info") is None or module.custom(".debug_abbrev") is None:
         return None
-    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig
+
+    from ttd.debuginfo.entries import Dwarf
 
     descriptors: dict[str, DebugSectionDescriptor | None] = {}
     for name in _SECTIONS:
@@ -66,7 +68,7 @@ def open_dwarf(module: Module) -> DWARFInfo | None:
         descriptors[name + "_sec"] = section and DebugSectionDescriptor(
             BytesIO(section.data), section.name, section.offset, len(section.data), 0
         )
-    return DWARFInfo(
+    return Dwarf(
         DwarfConfig(little_endian=True, machine_arch="wasm", default_address_size=address_size(module)),
         eh_frame_sec=None,
         debug_sup_sec=None,

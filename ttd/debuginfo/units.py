@@ -11,8 +11,7 @@ May import base, `ttd.wasm` and pyelftools.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -33,23 +32,30 @@ _AGGREGATES = {
     "DW_TAG_enumeration_type": "enum",
 }
 _NAMESPACES = ("DW_TAG_compile_unit", "DW_TAG_partial_unit", "DW_TAG_namespace")
-_CODE_SCOPES = ("DW_TAG_subprogram", "DW_TAG_lexical_block", "DW_TAG_inlined_subroutine", "DW_TAG_try_block",
-                "DW_TAG_catch_block")  # fmt: skip
+_PLACES = ("DW_AT_low_pc", "DW_AT_ranges")
 
 Range = tuple[int, int]
 
 
-@dataclass(slots=True)
 class Entry:
-    """A debugging entry with the entries below it. `scope` is the qualified name of what it lies in."""
+    """A debugging entry with the entries below it. Its attributes are read when somebody asks for them."""
 
-    die: DIE
-    parent: Entry | None
-    children: list[Entry] = field(default_factory=list)
+    __slots__ = ("_die", "_offset", "_unit", "children", "parent", "tag")
+
+    def __init__(self, unit: Unit, offset: int, tag: str, parent: Entry | None) -> None:
+        self._unit = unit
+        self._offset = offset
+        self._die: DIE | None = None
+        self.tag = tag
+        self.parent = parent
+        self.children: list[Entry] = []
 
     @property
-    def tag(self) -> str:
-        return str(self.die.tag)
+    def die(self) -> DIE:
+        """The entry itself; one without attributes where it is damaged."""
+        if self._die is None:
+            self._die = self._unit.read_entry(self._offset)
+        return self._die
 
 
 class Unit:
@@ -130,23 +136,34 @@ class Unit:
         return index
 
     def _fill(self, index: UnitIndex) -> None:
+        from ttd.debuginfo.entries import walk
+
         current: Entry | None = None
-        for die in self.cu.iter_DIEs():
-            if die.tag is None:
+        for offset, tag, has_children, attributes in walk(self.cu, self.units.info):
+            if not tag:
                 current = current.parent if current is not None else None
                 continue
-            entry = Entry(die, current)
-            index.entries[die.offset] = entry
+            entry = Entry(self, offset, tag, current)
+            index.entries[offset] = entry
             if current is not None:
                 current.children.append(entry)
-            self._note(index, entry)
-            if die.has_children:
+            self._note(index, entry, attributes)
+            if has_children:
                 current = entry
 
-    def _note(self, index: UnitIndex, entry: Entry) -> None:
+    def read_entry(self, offset: int) -> DIE:
+        """The entry at `offset` of .debug_info; one without attributes where it is damaged."""
+        from ttd.debuginfo.entries import Blank
+
+        what = f"entry at {offset:#x} of {self.name}"
+        found = self.units.problems.attempt(what, lambda: self.cu.get_DIE_from_refaddr(offset), None)
+        return found if found is not None else Blank(self.cu, self.top.stream, offset)
+
+    def _note(self, index: UnitIndex, entry: Entry, attributes: Set[str]) -> None:
         tag = entry.tag
         if tag == "DW_TAG_subprogram":
-            self._note_function(index, entry)
+            if not attributes.isdisjoint(_PLACES):
+                self._note_function(index, entry)
             return
         in_namespace = entry.parent is not None and entry.parent.tag in _NAMESPACES
         if tag == "DW_TAG_variable":
@@ -154,9 +171,9 @@ class Unit:
                 index.variables.append(entry)
         elif tag == "DW_TAG_enumerator":
             index.enumerators.setdefault(text_of(entry.die, "DW_AT_name"), entry)
-        elif "DW_AT_name" in entry.die.attributes and tag.endswith(("_type", "typedef")):
+        elif "DW_AT_name" in attributes and tag.endswith(("_type", "typedef")):
             name = qualified_name(entry)
-            declared = "DW_AT_declaration" in entry.die.attributes
+            declared = "DW_AT_declaration" in attributes
             if tag in _AGGREGATES:
                 index.note_type(f"{_AGGREGATES[tag]} {name}", entry, declared)
             index.note_type(name, entry, declared or tag in _AGGREGATES)
@@ -204,6 +221,15 @@ class Units:
         self.dwarf = dwarf
         self.functions = functions
         self.problems = problems
+
+    @cached_property
+    def info(self) -> bytes:
+        """The contents of .debug_info."""
+        section = self.dwarf.debug_info_sec
+        if section is None:
+            return b""
+        section.stream.seek(0)
+        return bytes(section.stream.read())
 
     @cached_property
     def all(self) -> Sequence[Unit]:
