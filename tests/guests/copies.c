@@ -69,6 +69,6 @@ int main(int argc, char **argv) {
     narrow = (int)wide;                 /* @narrow */
     byte = kept.kind;                   /* @byte */
     bytewise(&wide_low, &narrow, 4);    /* @bytes */
-    printf("%d %d %lld %g %d %d %d\n", shelf.parcels[0].id, product, wide, real, narrow, byte, wide_low);
+    printf("%d %d %lld %g %d %d %d\n", shelf.parcels[0].id, product, wide, real, narrow, byte, wide_low); /* @print */
     return initial.id - 7; /* @end */
 }

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.support import Guests
+from ttd.engine.protocol import Goal
 from ttd.errors import ExpressionError
 from ttd.replayer import gather
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
+from ttd.replayer.session import Session, interpreter
 from ttd.replayer.views import Hop, HopKind, StopKind
+from ttd.state import Snapshot
+from ttd.store.trace import Trace
+from ttd.types import Position
 
 Debug = Callable[[str], Debugger]
+Recorded = Callable[[str], Path]
 
 W, C, P, R, X = HopKind.WRITTEN, HopKind.COPIED, HopKind.PASSED, HopKind.RETURNED, HopKind.CONVERTED
 
@@ -175,6 +183,49 @@ def test_every_instruction_that_moves_values_is_followed(debug: Debug) -> None:
         hops = list(debugger.origin(place))
         assert [hop.kind for hop in hops[:-1]] == kinds, place
         assert (hops[-1].kind, hops[-1].text) == end, place
+
+
+def with_another_value(recording: Path, made: Position, until: Position, address: int) -> tuple[int, int]:
+    """What would have been if the instruction at `made` had pushed another value: that value's lowest byte,
+    and the byte at `address` at `until`."""
+    with Trace.open(recording) as trace:
+        session = Session(trace, interpreter)
+        session.slice(Goal(until=made))
+        session.step()
+        snapshot = Snapshot.capture(session.state)
+        frames = [frame.copy() for frame in snapshot.frames]
+        pushed = frames[-1].operands[-1]
+        assert isinstance(pushed, int)
+        frames[-1].operands[-1] = other = pushed ^ 0x15
+        session.restore(replace(snapshot, frames=tuple(frames)))
+        session.slice(Goal() if until >= session.end else Goal(until=until))
+        found = session.state.memories[0].view()[address]
+        session.close()
+        return other & 0xFF, found
+
+
+@pytest.mark.parametrize("name", ["wat:moves", "copies -O2"])
+def test_another_value_at_the_origin_would_be_another_value_here(
+    debug: Debug, recorded: Recorded, guest: Guests, name: str
+) -> None:
+    debugger = debug(name)
+    if name == "wat:moves":
+        debugger.goto(ToEnd())
+        places = [place for place in MOVES if place != "24, 4"]
+    else:
+        debugger = stopped_at(debugger, guest, "copies", "print")
+        places = ["product", "chosen", "wide", "narrow", "wide_low"]
+    tried = 0
+    for place in places:
+        hops = list(debugger.origin(place))
+        is_number = all(hop.kind is not X or "i64" in hop.text or "i32.wrap" in hop.text for hop in hops)
+        if hops[-1].kind in (CONSTANT, COMPUTED) and "extend" not in hops[-1].text and is_number:
+            address = int(place.split(",")[0]) if "," in place else debugger.watch(place).address
+            made = hops[-1].position
+            expected, found = with_another_value(recorded(name), made, debugger.position, address)
+            assert found == expected, place
+            tried += 1
+    assert tried >= 5
 
 
 def test_an_argument_of_the_run_comes_from_outside(debug: Debug) -> None:
