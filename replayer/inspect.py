@@ -110,6 +110,7 @@ class Inspector:
             selected=level == self.selected,
             is_inlined=frame.is_inlined,
             scope=frame.source.entry,
+            note=described.note,
         )
 
     def select(self, level: int) -> FrameView:

@@ -10,8 +10,9 @@ from functools import cached_property
 
 from ttd.debuginfo.info import DebugInfo
 from ttd.replayer.linestops import Places, SourceLine
-from ttd.wasm.model import ExternKind, Instruction, Module
+from ttd.wasm.model import Instruction, Module
 from ttd.wasm.opcodes import Immediates
+from ttd.wasm.tailcalls import referable
 from ttd.wasm.typing import land
 
 _INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
@@ -115,14 +116,7 @@ class Lines:
 
     @cached_property
     def _referenced(self) -> frozenset[int]:
-        """All functions that a reference can be made of: they are declared so (core 3.4.10)."""
-        module = self._module
-        expressions = [item for element in module.elements for item in element.items]
-        expressions += [table.init for table in module.tables if table.init is not None]
-        expressions += [variable.init for variable in module.globals if variable.init is not None]
-        found = {index for code in expressions for instruction in code for index in _functions(instruction)}
-        exported = {export.index for export in module.exports if export.kind is ExternKind.FUNCTION}
-        return frozenset(found | exported)
+        return referable(self._module)
 
 
 def _functions(instruction: Instruction) -> Iterator[int]:

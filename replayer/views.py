@@ -179,6 +179,8 @@ class FrameView:
     function index, pc and entry in common."""
     scope: int = 0
     """What tells frames apart that have these in common; 0 without debug information."""
+    note: str = ""
+    """``(tail call from middle)``: that the frame of its caller is gone, and whose that was, if known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ PAGE = 100
 def backtrace(session: Session, call: Call) -> None:
     """Print the call stack, innermost frame first.
 
-    A function inlined into its caller is a frame of its own, as if it were called.
+    A function inlined into its caller is a frame of its own, as if it were called. The
+    frame of a function that made a tail call is gone; the function called so says that.
     With COUNT only so many frames, with -COUNT only the outermost ones; with 'full'
     their locals too. Without COUNT at most the innermost 100.
     """
@@ -87,7 +88,9 @@ def info_frame(session: Session, _arguments: str) -> None:
         return
     if not session.debugger.is_core_dump:
         console.write(f"  entered at {selected.entry} ('goto {selected.entry}' goes there)")
-    if selected.level + 1 < session.debugger.frame_count:
+    if selected.note:
+        console.write(f"  entered by a tail call: {plain(selected.note)}")
+    elif selected.level + 1 < session.debugger.frame_count:
         console.write(f"  called by frame #{selected.level + 1}")
     else:
         console.write("  called from outside: it is the outermost frame")
@@ -116,7 +119,8 @@ def _what_frames(call: Call) -> tuple[int, bool]:
 
 
 def _print_frame(session: Session, shown: FrameView, full: bool) -> None:
-    session.console.write(f"{f'#{shown.level}':3} {frame_text(session, shown)}")
+    note = shown.note and f" {plain(shown.note)}"
+    session.console.write(f"{f'#{shown.level}':3} {frame_text(session, shown)}{note}")
     if not full:
         return
     before = session.debugger.selected

@@ -20,6 +20,7 @@ from ttd.debuginfo.types import AggregateType, Type
 from ttd.debuginfo.units import Entry, Unit, Units, qualified_name
 from ttd.types import Location
 from ttd.wasm.model import Module
+from ttd.wasm.tailcalls import TailCalls
 from ttd.wasm.typing import land
 
 if TYPE_CHECKING:
@@ -356,6 +357,11 @@ class DebugInfo:
     def inlining_depth(self, pc: int) -> int:
         """How many functions are inlined inside each other at `pc`."""
         return max(len(self.scopes(pc)) - 1, 0)
+
+    @cached_property
+    def tail_calls(self) -> TailCalls:
+        """The tail calls in the code."""
+        return TailCalls(self.module)
 
     # --- variables ---
 

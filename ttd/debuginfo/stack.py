@@ -13,7 +13,7 @@ frame that has its code, and by how many functions are inlined inside it there: 
 Who stands at the first instruction of an inlined function may as well be said to stand at its call, in the
 function around it: the innermost `hidden` frames then have not been entered yet, and are left out.
 
-May import base and the rest of `ttd.debuginfo`.
+May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ttd.debuginfo.inlining import SourceFrame
 from ttd.debuginfo.scopes import FunctionScope
 from ttd.state import Frame
 from ttd.types import Location
+from ttd.wasm.tailcalls import TailCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class LiveFrame:
     source: SourceFrame
     scope: FunctionScope | None
     """What its variables are; None without debug information."""
+    tail_call: TailCall | None = None
+    """The tail call by which it was entered, so far as the code tells: the frame of its caller is gone."""
 
     @property
     def name(self) -> str:
@@ -95,7 +98,16 @@ class SourceStack:
         code = self._frames[-1 - number]
         scopes = self._debug.scopes(code.pc)
         scope = scopes[depth] if depth < len(scopes) else None
-        return LiveFrame(code, number, depth, self._debug.source_frames(code.pc)[depth], scope)
+        source = self._debug.source_frames(code.pc)[depth]
+        return LiveFrame(code, number, depth, source, scope, self._tail_call(number, source.is_inlined))
+
+    def _tail_call(self, number: int, is_inlined: bool) -> TailCall | None:
+        """How WebAssembly frame `number` was entered, if by a tail call."""
+        if is_inlined or number + 1 >= len(self._frames):
+            return None
+        callee, caller = self._frames[-1 - number], self._frames[-2 - number]
+        function = self._debug.module.functions[caller.function]
+        return self._debug.tail_calls.into(callee.function, function, caller.pc)
 
     def has(self, level: int) -> bool:
         """Whether there is a frame `level`."""

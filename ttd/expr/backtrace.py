@@ -30,6 +30,9 @@ class FrameDescription:
     place: str | None
     """Where it stands, for people: ``queue.c:41``; None where no line is known."""
 
+    note: str = ""
+    """What came between it and its caller: see `tail_call_note`."""
+
     def __str__(self) -> str:
         """``push (q=0x1234, n=5) at queue.c:41``; without a line ``0x000001f3 in push ()``, a byte offset."""
         arguments = ", ".join(f"{parameter.name}={value}" for parameter, value in self.arguments)
@@ -48,7 +51,15 @@ def describe_frame(state: State, debug: DebugInfo, stack: SourceStack, level: in
         (parameter, _argument(TypedValue.of_variable(parameter, context)))
         for parameter in (frame.scope.parameters if frame.scope is not None else ())
     )
-    return FrameDescription(level, frame, arguments, place)
+    return FrameDescription(level, frame, arguments, place, tail_call_note(frame, debug))
+
+
+def tail_call_note(frame: LiveFrame, debug: DebugInfo) -> str:
+    """``(tail call from middle, tail call from first)`` for a frame whose callers are gone; "" for others."""
+    if frame.tail_call is None:
+        return ""
+    gone = [debug.function_name(function) for function in reversed(frame.tail_call.gone)]
+    return f"({', '.join(f'tail call from {name}' for name in gone) or 'tail call'})"
 
 
 def _argument(value: TypedValue) -> str:
@@ -83,4 +94,4 @@ def format_backtrace(state: State, debug: DebugInfo, limit: int = 50) -> str:
 
 
 def _line(frame: FrameDescription) -> str:
-    return f"#{frame.level:<2} {frame}"
+    return f"#{frame.level:<2} {frame}{frame.note and ' '}{frame.note}"
