@@ -474,7 +474,11 @@ def test_signals_and_yielding(rig: Rig) -> None:
     assert rig.call("sched_yield") == "SUCCESS"
 
 
-@pytest.mark.parametrize(("fd", "error"), [(0, "NOTSOCK"), (DIR, "NOTSOCK"), (BAD, "BADF")])
+@pytest.mark.parametrize(
+    ("fd", "error"),
+    [(0, "NOTSOCK"), (DIR, "NOTSOCK"), (BAD, "BADF")],
+    ids=["stdin", "directory", "none"],  # BAD is another one each time
+)
 def test_sockets(rig: Rig, fd: int, error: str) -> None:
     assert rig.call("sock_accept", fd, 0, OUT) == error
     assert rig.call("sock_recv", fd, *rig.iovs((BUFFER, 10)), 0, OUT, OUT2) == error

@@ -6,6 +6,7 @@ Besides passing, each script's counts must be those of results.txt; after a chan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,10 @@ def scripts() -> list[object]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("path", scripts())
-def test_script(path: Path, engine: str, reports: dict[str, list[Report]]) -> None:
+def test_script(path: Path, engine: str, keep: Callable[[str, Report], None]) -> None:
     name = path.relative_to(SUITE).as_posix()
     report = run_script(path, ENGINES[engine], name)
-    reports.setdefault(engine, []).append(report)
+    keep(engine, report)
     assert not report.failures, "\n".join(report.failures[:50])
     assert row(report) == recorded_rows().get(name), "counts changed: see python -m tests.spec --bless"
 
