@@ -9,6 +9,7 @@ May import base, `ttd.wasm`, `ttd.instrument`, `ttd.engine.protocol`, `ttd.engin
 
 from __future__ import annotations
 
+import ctypes
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,7 +79,7 @@ class Native:
         self._count = self._export_global(abi.COUNT)
         self._spill = self._export_global(abi.SPILL)
         self._references = self._export_global(abi.REFERENCES)
-        self._shadow = cast(wasmtime.Memory, self._exports[abi.SHADOW])
+        self._shadow = _bytes_of(cast(wasmtime.Memory, self._exports[abi.SHADOW]), store)
         self._spill.set_value(store, abi.SPILL_BASE)
         self._entrances: dict[tuple[int, int, Places], wasmtime.Func] = {}
         self._patches: dict[tuple[int, Places], wasmtime.Func] = {}
@@ -164,7 +165,7 @@ class Native:
         if not threw:
             self._put(end, results, site.results, references)
         header = struct.pack("<Qq", int(threw), frame.entry.tick - self._limit)
-        self._shadow.write(self._store, header, 0)
+        self._shadow[: len(header)] = header
         key = site.function, site.number, places
         return self._go(key, lambda: self._compiled.thaw(site, places), self._answers(places))
 
@@ -201,11 +202,11 @@ class Native:
 
     def read(self, start: int, size: int) -> bytes:
         """Bytes of the shadow memory."""
-        return bytes(self._shadow.read(self._store, start, start + size))
+        return bytes(self._shadow[start : start + size])
 
     def write(self, start: int, data: bytes) -> None:
         """Write to the shadow memory."""
-        self._shadow.write(self._store, data, start)
+        self._shadow[start : start + len(data)] = data
 
     def note(self) -> None:
         """Note the present tick; raises wasmtime.Trap if enough were noted."""
@@ -253,7 +254,7 @@ class Native:
     def frozen_frames(self) -> list[Frame]:
         """The frames that a freeze has spilled, outermost first; the spill area is empty then."""
         end = self._spill.value(self._store)
-        data = bytes(self._shadow.read(self._store, abi.SPILL_BASE, end))
+        data = bytes(self._shadow[abi.SPILL_BASE : end])
         references = self._references.value(self._store)
         spilled, offset, length = [], 0, end - abi.SPILL_BASE
         while offset < length:
@@ -360,12 +361,12 @@ class Native:
                 continue
             size = abi.size_of(type_)
             data[place - start : place - start + size] = cast(int, value).to_bytes(size, "little")
-        self._shadow.write(self._store, data, start)
+        self._shadow[start : start + len(data)] = data
         return end, first_reference + sum(type_.is_reference for type_ in types)
 
     def _get(self, start: int, types: Sequence[ValType], first_reference: int) -> list[Value]:
         _, end = abi.offsets(types, start)
-        data = bytes(self._shadow.read(self._store, start, end))
+        data = bytes(self._shadow[start:end])
         return self._values(data, 0, types, first_reference, 0)
 
     def _values(
@@ -424,7 +425,7 @@ class Native:
         ):
             if count:
                 start = abi.dropped(is_element, 0)
-                flags = self._shadow.read(self._store, start, start + count)
+                flags = self._shadow[start : start + count]
                 dropped.update(index for index in range(count) if flags[index])
                 self._dropped.update((is_element, index) for index in dropped)
 
@@ -474,6 +475,12 @@ def imported_globals(
         builder.export(abi.global_(index), ExternKind.GLOBAL, place)
     instance = wasmtime.Instance(store, wasmtime.Module(store.engine, builder.encode()), [])
     return found | {name: cast(wasmtime.Global, made) for name, made in instance.exports(store).items()}
+
+
+def _bytes_of(memory: wasmtime.Memory, store: wasmtime.Store) -> memoryview:
+    """All bytes of a memory that cannot grow. Valid as long as its store."""
+    address = ctypes.addressof(memory.data_ptr(store).contents)
+    return memoryview((ctypes.c_ubyte * memory.data_len(store)).from_address(address)).cast("B")
 
 
 def _signed(value: int, bits: int) -> int:
