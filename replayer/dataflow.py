@@ -279,9 +279,9 @@ class Flow:
         """Between integers and floats, or kinds of floats: another form of the same value, if it is whole."""
         op = instruction.op
         (source_type,), (result,) = op.params or (None,), op.results or (None,)
-        if source_type is None or result is None or (place.offset, place.length) != (0, _SIZES[result]):
+        if source_type is None or result is None or (place.offset, place.length) != (0, result.size):
             return self._computed(moment, op)
-        source = self._top(moment, 1, 0, _SIZES[source_type])
+        source = self._top(moment, 1, 0, source_type.size)
         return Link(HopKind.CONVERTED, f"converted by {op.mnemonic}", moment, source, form=source_type)
 
     def _computed(self, moment: Moment, op: Opcode) -> Link:
@@ -361,8 +361,6 @@ def _is_conversion(op: Opcode) -> bool:
 _NUMBERS = frozenset({ValType.I32, ValType.I64, ValType.F32, ValType.F64})
 
 _Rule: TypeAlias = "Callable[[Flow, InRegister, Moment, Instruction], Link]"
-
-_SIZES = {ValType.I32: 4, ValType.F32: 4, ValType.I64: 8, ValType.F64: 8, ValType.V128: 16}
 
 _LOW_BYTES = {
     "i32.wrap_i64": 4, "i64.extend_i32_s": 4, "i64.extend_i32_u": 4, "i32.extend8_s": 1, "i32.extend16_s": 2,

@@ -85,7 +85,7 @@ class Origins:
         if isinstance(storage, InMemory):
             view = state.memories[storage.memory].view()
             return bytes(view[storage.address : storage.address + storage.length])
-        return place.shape.data if place.shape is not None else b""
+        return place.shape.data[: storage.length] if place.shape is not None else b""
 
     # --- steps ---------------------------------------------------------------------------------------
 

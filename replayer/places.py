@@ -9,7 +9,9 @@ May import base, wasm, debuginfo, expr and this package.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TypeAlias
 
 from ttd.debuginfo import Variable
@@ -29,6 +31,7 @@ from ttd.replayer.breakpoints import parse_range
 from ttd.state import Frame
 from ttd.types import Position
 from ttd.wasm.model import Module
+from ttd.wasm.typing import type_function
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Place:
         if isinstance(self.storage, InMemory) and self.shape.address is not None:
             laid = context.with_bytes(data, self.storage.address, self.storage.memory)
             return format_value(replace(self.shape, context=laid), self.format)
+        data = data.ljust(self.shape.size, b"\0")  # an operand may be narrower than its expression's type
         return format_value(replace(self.shape, context=context, immediate=data), self.format)
 
     def bits(self, data: bytes) -> bytes:
@@ -131,8 +135,18 @@ def _storage(kind: tuple[int, int], value: TypedValue, frame: Frame | None) -> S
     length = len(value.data)  # so that a value which is not known raises
     if number == 1 or frame is None:
         return InGlobal(index, 0, length)
-    register = index if number == 0 else len(frame.locals) + index
+    register = index
+    if number == 2:
+        register = len(frame.locals) + index
+        length = min(length, _operand_size(value.context.debug.module, frame, index))
     return InRegister(frame.entry, frame.function, register, 0, length)
+
+
+def _operand_size(module: Module, frame: Frame, index: int) -> int:
+    """Bytes of an operand: an expression does not know its type, and takes it for the widest."""
+    typing = type_function(module, module.functions[frame.function])
+    at = bisect_left(typing.instructions, frame.pc, key=attrgetter("offset"))
+    return typing.operands(at)[index].size
 
 
 def _wasm_register(name: str, module: Module, frame: Frame | None) -> tuple[int, int] | None:

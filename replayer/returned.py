@@ -17,8 +17,6 @@ from ttd.replayer.timeline import Timeline
 from ttd.types import Position, Value
 from ttd.wasm.model import ValType
 
-_SIZES = {ValType.I32: 4, ValType.F32: 4, ValType.I64: 8, ValType.F64: 8, ValType.V128: 16}
-
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
@@ -78,9 +76,8 @@ def _mnemonic(session: Session, function: int, pc: int) -> str:
 
 def _formatted(type_: ValType, value: Value, function: int, session: Session, debug: DebugInfo) -> str:
     declared = _declared(debug.function_type(function))
-    size = _SIZES.get(type_)
-    if declared is not None and declared.size is not None and size is not None and isinstance(value, int):
-        data = value.to_bytes(size, "little")
+    if declared is not None and declared.size is not None and type_.size and isinstance(value, int):
+        data = value.to_bytes(type_.size, "little")
         if declared.size <= len(data):
             try:
                 context = StateContext(session.state, debug)

@@ -185,6 +185,21 @@ def test_every_instruction_that_moves_values_is_followed(debug: Debug) -> None:
         assert (hops[-1].kind, hops[-1].text) == end, place
 
 
+def test_an_operand_is_followed_too(debug: Debug) -> None:
+    debugger = debug("wat:moves")
+    debugger.goto(ToEnd())
+    stored, *before = debugger.origin("0, 4")
+    debugger.goto(ToPosition(stored.position))
+    hops = list(debugger.origin("$operand1"))
+    assert [(hop.kind, hop.position) for hop in hops] == [(hop.kind, hop.position) for hop in before]
+    assert {hop.value for hop in hops} == {"7"}
+    (end,) = debugger.origin("$operand0")
+    assert (end.kind, end.text) == (CONSTANT, "the constant 0")
+    (pushed,) = debugger.history("$operand1")
+    assert (pushed.old, pushed.new) == (None, "7")
+    assert pushed.position < debugger.position
+
+
 def with_another_value(recording: Path, made: Position, until: Position, address: int) -> tuple[int, int]:
     """What would have been if the instruction at `made` had pushed another value: that value's lowest byte,
     and the byte at `address` at `until`."""

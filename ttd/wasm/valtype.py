@@ -30,3 +30,11 @@ class ValType(enum.IntEnum):
     def is_reference(self) -> bool:
         """Whether values are references, which live outside of linear memory and have a null."""
         return self in (ValType.FUNCREF, ValType.EXTERNREF, ValType.EXNREF)
+
+    @property
+    def size(self) -> int:
+        """Bytes that a value takes in linear memory; 0 for references, which cannot lie there."""
+        return _SIZES.get(self, 0)
+
+
+_SIZES = {ValType.I32: 4, ValType.F32: 4, ValType.I64: 8, ValType.F64: 8, ValType.V128: 16}
