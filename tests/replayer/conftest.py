@@ -52,7 +52,7 @@ def replayed(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def recorded(engine: str, guest: Guests, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """``recorded("calls")`` is the path of a trace of a guest; ``"wat:tail"`` of a module of `recordings`.
 
-    ``"copies -O2"`` is a guest compiled so. One with a file NAME.stdin beside its source reads that.
+    ``"origins -O2"`` is a guest compiled so. One with a file NAME.stdin beside its source reads that.
     """
     folder = tmp_path_factory.mktemp("recorded")
     known: dict[str, Path] = {}

@@ -57,15 +57,15 @@ def test_history_lists_every_change_that_single_steps_find(debug: Debug, express
 
 
 def test_a_change_has_its_place_in_the_source(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     (change,) = debugger.history("product")
     assert (change.old, change.new, change.function) == ("0", "21", "store")
-    assert change.location is not None and change.location.line == guest.line("copies", "stored")
+    assert change.location is not None and change.location.line == guest.line("origins", "stored")
     assert debugger.module.function_at(change.pc) is not None
 
 
 def test_history_ends_with_what_was_before_it(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     for expression, ending in (
         ("product", "product was 0 since the beginning: memory is zero until it is written."),
         ("initial.weight", "initial.weight was 70 since the beginning: from data segment 1 (.data)."),
@@ -85,7 +85,7 @@ def test_no_more_is_looked_for_than_is_asked_for(debug: Debug) -> None:
 
 
 def test_what_the_host_writes_counts(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     (change,) = debugger.history("incoming[0]")
     assert change.call is not None
     assert "fd_read" in debugger.module.functions[change.call.function].imported.name  # type: ignore[union-attr]

@@ -68,7 +68,7 @@ ENDS = {
 
 @pytest.mark.parametrize("flags", ["", " -O2"])
 def test_values_are_followed_through_copies_of_every_kind(debug: Debug, guest: Guests, flags: str) -> None:
-    debugger = stopped_at(debug(f"copies{flags}"), guest, "copies", "end")
+    debugger = stopped_at(debug(f"origins{flags}"), guest, "origins", "end")
     here = debugger.position
     for expression, (expected, end) in ENDS.items():
         trail = debugger.origin(expression)
@@ -78,14 +78,14 @@ def test_values_are_followed_through_copies_of_every_kind(debug: Debug, guest: G
         assert [hop.kind.is_end for hop in hops] == [False] * (len(hops) - 1) + [True]
         assert hops[-1].kind is end
         assert hops[0].value == debugger.print_(expression)
-        met = iter(markers(hops, guest, "copies"))
+        met = iter(markers(hops, guest, "origins"))
         assert [marker for marker in expected if marker in met] == expected, (expression, hops)
         positions = [hop.position for hop in hops]
         assert positions == sorted(positions, reverse=True)
 
 
 def test_hops_say_what_happened(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     hops = list(debugger.origin("product"))
     told = [(hop.kind, hop.function, hop.text) for hop in hops]
     assert told[0] == (W, "store", "written to product")
@@ -99,7 +99,7 @@ def test_hops_say_what_happened(debug: Debug, guest: Guests) -> None:
 
 
 def test_the_host_call_is_named_that_a_value_came_from(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     last = list(debugger.origin("kept.height"))[-1]
     assert last.call is not None
     assert last.text == f"written by the host, in host call {last.call.number}"
@@ -110,14 +110,14 @@ def test_the_host_call_is_named_that_a_value_came_from(debug: Debug, guest: Gues
 
 
 def test_at_most_so_many_hops_are_told_as_asked_for(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     trail = debugger.origin("product", most=2)
     assert list(trail) == list(debugger.origin("product"))[:2]
     assert trail.ending == "The way goes on; ask for more than 2 to see it."
 
 
 def test_an_interrupt_ends_the_way_where_it_is(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     here = debugger.position
     trail = debugger.origin("product")
     next(trail)
@@ -130,7 +130,7 @@ def test_an_interrupt_ends_the_way_where_it_is(debug: Debug, guest: Guests) -> N
 def test_a_copy_of_which_a_piece_is_another_value_is_not_told_as_one(
     debug: Debug, guest: Guests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     whole = next(debugger.origin("wide_low"))
     assert (whole.kind, whole.text) == (C, "copied in 4 pieces to wide_low")
     monkeypatch.setattr(gather, "MOST_PIECES", 3)
@@ -140,7 +140,7 @@ def test_a_copy_of_which_a_piece_is_another_value_is_not_told_as_one(
 
 
 def test_what_is_computed_has_no_origin_to_follow(debug: Debug, guest: Guests) -> None:
-    debugger = stopped_at(debug("copies"), guest, "copies", "end")
+    debugger = stopped_at(debug("origins"), guest, "origins", "end")
     with pytest.raises(ExpressionError, match="computed"):
         debugger.origin("product + 1")
 
@@ -219,7 +219,7 @@ def with_another_value(recording: Path, made: Position, until: Position, address
         return other & 0xFF, found
 
 
-@pytest.mark.parametrize("name", ["wat:moves", "copies -O2"])
+@pytest.mark.parametrize("name", ["wat:moves", "origins -O2"])
 def test_another_value_at_the_origin_would_be_another_value_here(
     debug: Debug, recorded: Recorded, guest: Guests, name: str
 ) -> None:
@@ -228,7 +228,7 @@ def test_another_value_at_the_origin_would_be_another_value_here(
         debugger.goto(ToEnd())
         places = [place for place in MOVES if place != "24, 4"]
     else:
-        debugger = stopped_at(debugger, guest, "copies", "print")
+        debugger = stopped_at(debugger, guest, "origins", "print")
         places = ["product", "chosen", "wide", "narrow", "wide_low"]
     tried = 0
     for place in places:
