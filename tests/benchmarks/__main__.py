@@ -1,6 +1,7 @@
 """``python -m tests.benchmarks``, or ``./dev bench``: measure ttd against plain Wasmtime.
 
-``./dev bench code`` measures instrumented code alone, in a few minutes (`code`).
+``./dev bench code`` measures instrumented code alone, in a few minutes (`code`), and ``./dev bench looking``
+how long it takes to show the stack and the variables of big programs (`looking`).
 
 Prints a row for each guest and then the table, and writes all of it as JSON. A full run takes about half an
 hour on an idle machine; on a busy one compare the processor times.
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import code, report
+from tests.benchmarks import code, looking, report
 from tests.benchmarks.figures import GROUPS, Bench
 from tests.benchmarks.programs import KERNELS, REAL
 from tests.support import CACHE, ROOT
@@ -40,8 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Measure what the command line asks for; 1 if a bound was missed or something was not measured."""
-    if sys.argv[1:2] == ["code"]:
-        return code.main(sys.argv[2:])
+    apart = {"code": code.main, "looking": looking.main}
+    if sys.argv[1:2] and sys.argv[1] in apart:
+        return apart[sys.argv[1]](sys.argv[2:])
     parser = _parser()
     options = parser.parse_args()
     unknown = sorted(set(options.groups) - set(GROUPS))

@@ -115,5 +115,6 @@ def from_debian(name: str, folder: Path) -> None:
 
 LUA = Package("lua5.4", from_debian)
 ZLIB = Package("zlib", from_debian)
+PUGIXML = Package("pugixml", from_debian)
 ZSTANDARD = Package("zstandard==0.25.0", from_pypi)
 SQLITE = Package("better-sqlite3@12.11.1", from_npm)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.packages import LUA, SQLITE, ZLIB, ZSTANDARD
-from tests.support import CACHE, COMPILER
+from tests.benchmarks.packages import LUA, PUGIXML, SQLITE, ZLIB, ZSTANDARD
+from tests.support import CACHE, COMPILER, CPP_COMPILER
 
 GUESTS = Path(__file__).resolve().parent / "guests"
 
@@ -28,6 +28,7 @@ class Parts:
 
     files: tuple[Path, ...]
     flags: tuple[str, ...] = ()
+    compiler: tuple[str, ...] = COMPILER
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Program:
     def build(self, level: str) -> Path:
         """The module, optimised as `level` says (``-O2``). Raises Unavailable or RuntimeError."""
         parts = self.parts()
-        command = [sys.executable, "-m", "ziglang", *COMPILER, level, *parts.flags]
+        command = [sys.executable, "-m", "ziglang", *parts.compiler, level, *parts.flags]
         target = CACHE / "benchmarks" / f"{self.name}{level}-{_key(command, parts)}.wasm"
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,12 @@ def _lua() -> Parts:
     return Parts(files, (*flags, "-DL_tmpnam=20", f"-I{ours}", f"-I{folder}"))
 
 
+def _pugixml() -> Parts:
+    folder = PUGIXML.find("pugixml.cpp")
+    files = (GUESTS / "markup.cpp", folder / "pugixml.cpp")
+    return Parts(files, ("-DPUGIXML_NO_EXCEPTIONS", f"-I{folder}"), CPP_COMPILER)
+
+
 def _both(o2: int, o0: int) -> dict[str, int]:
     return {"-O2": o2, "-O0": o0}
 
@@ -168,9 +175,10 @@ DATABASE = Program(
     directories=("{scratch}::/disk",),
     real=True,
 )
+MARKUP = Program("pugixml", _pugixml, _both(300, 100), real=True)
 CLOCK = Program("clock", _kernel("clock"), _both(45_000, 36_000))
 CONDITIONS = Program("conditions", _kernel("conditions"), {"-O0": 10_000_000})
-ALL = (*KERNELS, *REAL, DATABASE, CLOCK)
+ALL = (*KERNELS, *REAL, DATABASE, MARKUP, CLOCK)
 
 
 def scratch_directories(program: Program, scratch: Path) -> list[str]:
