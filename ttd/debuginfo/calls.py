@@ -1,23 +1,18 @@
 """The inlined calls of a program: every place at which a function was put into another (DWARF 5, 3.3.8).
 
-Whoever looks for calls by the name of a function must look at all units, for a function in a header is
-inlined in many; so those that do not have the name as a string are told by their bytes, and left out.
-
 May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import NamedTuple
 
 from ttd.debuginfo.inlining import INLINED, call_site
 from ttd.debuginfo.scopes import VariableReader
-from ttd.debuginfo.units import Entry, Unit, number_of, qualified_name
+from ttd.debuginfo.units import Entry, Unit, qualified_name
 from ttd.types import Location
-from ttd.wasm.model import Module
 
 
 class InlinedCall(NamedTuple):
@@ -78,34 +73,3 @@ def _may_inline(unit: Unit) -> bool:
         if tag == INLINED:
             return True
     return False
-
-
-# --- units that have a name ----------------------------------------------------------------------------
-
-
-class Mentions:
-    """Tells which units have a string, by their bytes alone."""
-
-    def __init__(self, module: Module, text: str) -> None:
-        self._info = _section(module, ".debug_info")
-        self._str_offsets = _section(module, ".debug_str_offsets")
-        self._text = text.encode() + b"\0"
-        places = re.finditer(re.escape(self._text), _section(module, ".debug_str"))
-        self._offsets = [place.start().to_bytes(4, "little") for place in places]
-
-    def __contains__(self, unit: Unit) -> bool:
-        start = unit.cu.cu_offset
-        own = self._info[start : start + unit.cu.size]
-        if self._text in own or any(offset in own for offset in self._offsets):
-            return True
-        base = number_of(unit.top, "DW_AT_str_offsets_base")
-        if base is None:
-            return False
-        length = int.from_bytes(self._str_offsets[max(base - 8, 0) : base - 4], "little")
-        strings = self._str_offsets[base : base + length]
-        return any(offset in strings for offset in self._offsets)
-
-
-def _section(module: Module, name: str) -> bytes:
-    section = module.custom(name)
-    return bytes(section.data) if section is not None else b""

@@ -5,13 +5,15 @@ May import base, `ttd.wasm` and the rest of `ttd.debuginfo`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ttd.debuginfo.calls import InlinedCall, Mentions, inlined_calls
+from ttd.debuginfo.calls import InlinedCall, inlined_calls
 from ttd.debuginfo.inlining import SourceFrame
 from ttd.debuginfo.lines import FunctionMap, LineTable, Row
+from ttd.debuginfo.mentions import Mentions
 from ttd.debuginfo.overview import CompileUnit, compile_units
 from ttd.debuginfo.scopes import FunctionScope, Variable, VariableReader
 from ttd.debuginfo.sections import Problems, address_size, open_dwarf
@@ -25,6 +27,8 @@ from ttd.wasm.typing import land
 
 if TYPE_CHECKING:
     from ttd.wasm.names import Names
+
+_KIND = re.compile(r"^(struct|union|class|enum) ")
 
 _MAIN_SYMBOLS = ("main", "__main_argc_argv", "__original_main", "__main_void")
 """What clang and wasi-libc call the function that the source calls main, by its signature and their age."""
@@ -264,8 +268,8 @@ class DebugInfo:
         Looks at the name section first, then at the names in the source: ``queue::push`` or ``push``.
         """
         found: Sequence[int] = self.functions_by_symbol(name)
-        if not found and self._may_occur(name.rpartition("::")[2]):
-            found = self._by_source_name.get(name, ())
+        if not found:
+            found = self._functions_called(name)
         return list(found)
 
     def functions_by_symbol(self, name: str) -> list[int]:
@@ -286,18 +290,13 @@ class DebugInfo:
         candidates = [index for symbol in _MAIN_SYMBOLS for index in self._by_symbol.get(symbol, ())]
         return [index for index in candidates if self.function_name(index) == "main"]
 
-    @cached_property
-    def _by_source_name(self) -> dict[str, list[int]]:
-        result: dict[str, list[int]] = {}
-        for unit in self._all_units:
-            for index in unit.index.functions:
-                scope = self._scope(index)
-                if scope is None or scope.unit is not unit:
-                    continue
-                name = scope.name
-                for key in {name, name.rpartition("::")[2]} - {""}:
-                    result.setdefault(key, []).append(index)
-        return result
+    def _functions_called(self, name: str) -> list[int]:
+        """By their names in the source, qualified or not."""
+        scopes = [
+            (index, self._scope(index)) for unit in self._units_with(name) for index in unit.index.functions
+        ]
+        names = {index: scope.name for index, scope in scopes if scope is not None}
+        return [index for index, full in names.items() if name in (full, full.rpartition("::")[2]) and name]
 
     def function_location(self, function: int) -> Location | None:
         """Where a function is declared."""
@@ -332,9 +331,7 @@ class DebugInfo:
         """Where a function called `name` in the source, or its symbol, was inlined."""
         if self._reader is None:
             return []
-        mentions = Mentions(self.module, name.rpartition("::")[2])
-        units = (unit for unit in self._all_units if unit in mentions)
-        return list(inlined_calls(units, self._reader, name))
+        return list(inlined_calls(self._units_with(name), self._reader, name))
 
     def calls_in(self, path: str) -> list[InlinedCall]:
         """The inlined calls in the functions of compile units that have code or declarations in a file."""
@@ -384,9 +381,7 @@ class DebugInfo:
 
     def find_global(self, name: str, pc: int | None = None, near_only: bool = False) -> Variable | None:
         """The global called `name`; that of the compile unit around `pc` first (`near_only`: no other)."""
-        if not self._may_occur(name.rpartition("::")[2]):
-            return None
-        for unit in self._units_from(pc, near_only):
+        for unit in self._units_with(name, pc, near_only):
             for variable in self._globals_of(unit):
                 if variable.name == name or variable.name.replace("(anonymous)::", "") == name:
                     return variable
@@ -482,10 +477,10 @@ class DebugInfo:
 
     def find_type(self, name: str, pc: int | None = None) -> Type | None:
         """The type called ``node_t``, ``struct node``, ``enum color`` …; near `pc` first, complete first."""
-        if self._types is None or not self._may_occur(name.rpartition(" ")[2].rpartition("::")[2]):
+        if self._types is None:
             return None
         incomplete: Entry | None = None
-        for unit in self._units_from(pc):
+        for unit in self._units_with(_KIND.sub("", name), pc):
             entry = unit.index.types.get(name)
             if entry is not None and not unit.index.is_declaration(name):
                 return self._types.read(entry)
@@ -507,9 +502,9 @@ class DebugInfo:
         self, name: str, pc: int | None = None, near_only: bool = False
     ) -> tuple[int, Type] | None:
         """Value and type of an enumeration constant; near `pc` first (`near_only`: nowhere else)."""
-        if self._types is None or not self._may_occur(name):
+        if self._types is None:
             return None
-        for unit in self._units_from(pc, near_only):
+        for unit in self._units_with(name, pc, near_only):
             entry = unit.index.enumerators.get(name)
             if entry is not None and entry.parent is not None:
                 return unit.enumerator_value(entry), self._types.read(entry.parent)
@@ -537,13 +532,18 @@ class DebugInfo:
     def _all_units(self) -> Sequence[Unit]:
         return self._units.all if self._units is not None else ()
 
-    def _units_from(self, pc: int | None, near_only: bool = False) -> Iterator[Unit]:
-        """All units, beginning with that of `pc` (`near_only`: that one only)."""
+    def _units_with(self, name: str, pc: int | None = None, near_only: bool = False) -> Iterator[Unit]:
+        """The units that may have `name`, beginning with that of `pc` (`near_only`: that one only)."""
+        units = self._mentions.units_with(name)
         near = self._unit(pc) if pc is not None else None
-        if near is not None:
+        if near is not None and near in units:
             yield near
         if not near_only:
-            yield from (unit for unit in self._all_units if unit is not near)
+            yield from (unit for unit in units if unit is not near)
+
+    @cached_property
+    def _mentions(self) -> Mentions:
+        return Mentions(self.module, self._all_units)
 
     @cached_property
     def _types(self) -> TypeReader | None:
@@ -567,12 +567,6 @@ class DebugInfo:
         if unit is None or entry is None or self._reader is None:
             return None
         return FunctionScope(function, entry, unit, self._reader)
-
-    def _may_occur(self, name: str) -> bool:
-        """Whether the debug information has `name` as a string at all: saves reading it all for a typo."""
-        text = name.encode() + b"\0"
-        sections = (self.module.custom(".debug_str"), self.module.custom(".debug_info"))
-        return any(section is not None and text in section.data for section in sections)
 
 
 def _has_address(entry: Entry) -> bool:

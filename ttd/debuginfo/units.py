@@ -70,6 +70,16 @@ class Unit:
         self.directory = text_of(top, "DW_AT_comp_dir")
         self.low_pc: int = number_of(top, "DW_AT_low_pc") or 0
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Where it is in .debug_info: its first byte, and that behind its last one."""
+        return self.cu.cu_offset, self.cu.cu_offset + self.cu.size
+
+    @property
+    def offset_size(self) -> int:
+        """Bytes of an offset into another section."""
+        return 8 if self.cu.structs.dwarf_format == 64 else 4
+
     @cached_property
     def ranges(self) -> list[Range]:
         """Address ranges of its code, without those of functions that the linker dropped."""
