@@ -15,12 +15,12 @@ from ttd.wasm.model import Function
 
 @pytest.fixture(scope="module", params=[(), ("-O1",)], ids=str)
 def debug(guest: Guests, request: pytest.FixtureRequest) -> DebugInfo:
-    return DebugInfo(load(guest("copies", *request.param)))
+    return DebugInfo(load(guest("twins", *request.param)))
 
 
 @pytest.fixture(scope="module")
 def line(guest: Guests) -> int:
-    header = guest.files("copies")[0].with_name("copies.h")
+    header = guest.files("twins")[0].with_name("twins.h")
     return next(n for n, text in enumerate(header.read_text().splitlines(), 1) if "@shared" in text)
 
 
@@ -35,17 +35,17 @@ def test_the_copy_in_the_program_is_the_one_that_is_read(debug: DebugInfo, line:
     lines = {
         location.line
         for pc in function.code.rests
-        if (location := debug.location(pc)) is not None and location.path.endswith("copies.h")
+        if (location := debug.location(pc)) is not None and location.path.endswith("twins.h")
     }
     assert line in lines and line - 1 not in lines  # the PAD of the other copy
 
 
 def test_a_line_has_the_code_of_that_copy_only(debug: DebugInfo, line: int) -> None:
-    actual, pcs = debug.pcs_for_line("copies.h", line)
+    actual, pcs = debug.pcs_for_line("twins.h", line)
     location = debug.location(pcs[0])
     assert (actual, len(pcs)) == (line, 1)
     assert location is not None and location.line == line
-    assert debug.pcs_for_line("copies.h", line - 1) == (line, pcs)  # where only the other has code
+    assert debug.pcs_for_line("twins.h", line - 1) == (line, pcs)  # where only the other has code
 
 
 def test_it_has_the_frame_base_of_either(debug: DebugInfo) -> None:

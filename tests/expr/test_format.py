@@ -210,9 +210,8 @@ def test_bytes_of_another_time_are_formatted_alike(inner: Stopped) -> None:
     value = evaluate("first", inner.context())
     assert format_bytes(value.type, value.data, inner.context()) == format_value(value)
     assert format_bytes(parse_type("int", inner.context()), b"\1\0\0\0", inner.context()) == "1"
-    assert format_bytes(value.type, b"\1\0\0\0", inner.context()).startswith(
-        "{value = 1, next = <optimized out>"
-    )
+    partly = format_bytes(value.type, b"\1\0\0\0", inner.context())
+    assert partly.startswith("{value = 1, next = <error: the value is only partly known>")
 
 
 @pytest.mark.parametrize(

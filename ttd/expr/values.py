@@ -225,7 +225,8 @@ class TypedValue:
         if self.address is not None:
             return self.context.read_memory(self.address, size, self.memory)
         if self.immediate is None or len(self.immediate) < size:
-            raise ExpressionError("the value is not available: partly optimized out")
+            why = "is not available: partly optimized out" if self.in_frame else "is only partly known"
+            raise ExpressionError(f"the value {why}")
         return self.immediate[:size]
 
     def _bit_field(self) -> bytes:
@@ -298,7 +299,7 @@ class TypedValue:
             address = (self.address + offset) & ((1 << 8 * self.context.debug.address_size) - 1)
             return replace(self, type=type_, address=address, bit_size=None, bit_offset=0)
         data = self.immediate[offset:] if self.immediate is not None and offset >= 0 else self.immediate
-        lost = "optimized out" if data == b"" and type_.size else self.unavailable
+        lost = "optimized out" if data == b"" and type_.size and self.in_frame else self.unavailable
         return replace(self, type=type_, immediate=data, unavailable=lost, bit_size=None, bit_offset=0)
 
     def member_at(self, member: Member) -> TypedValue:

@@ -1,6 +1,6 @@
 /* Its copy of shared() is the one in the program, as it comes first. */
 #define SMALL
-#include "copies.h"
+#include "twins.h"
 
 volatile int shared_seen;
 

@@ -1,5 +1,5 @@
 /* Its copy of shared() is longer, and dropped by the linker; its debug information stays, and claims the other. */
-#include "copies.h"
+#include "twins.h"
 
 int other(int value) {
     return shared(value); /* @other */
