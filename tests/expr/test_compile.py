@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +15,10 @@ from tests.support import Guests
 from ttd.errors import ExpressionError
 from ttd.expr import Expression, compile_any, evaluate, parse
 from ttd.state import State
+from ttd.types import StopReason, Value
 from ttd.wasm.builder import Code, ModuleBuilder
 from ttd.wasm.expression import decode_body
-from ttd.wasm.model import ExternKind, GlobalType, MemoryType
+from ttd.wasm.model import ExternKind, GlobalType, MemoryType, ValType
 from ttd.wasm.predicate import Predicate
 
 VALUES = [
@@ -66,8 +68,20 @@ class Asked:
         limits = wasmtime.Limits(len(data) >> 16, None)
         self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
         self._memory.write(self._store, data)
+        self._functions: dict[str, wasmtime.Func] = {}
+
+    def catch_up(self) -> None:
+        """The program has run on."""
+        self._memory.write(self._store, bytes(self.stopped.state.memories[0].view()))
+        self._functions.clear()
 
     def ask(self, predicate: Predicate, state: State) -> bool:
+        if predicate.key not in self._functions:
+            self._functions[predicate.key] = self._function(predicate, state)
+        arguments = [_signed(state.frames[-1].locals[local], type_) for local, type_ in predicate.arguments]
+        return bool(self._functions[predicate.key](self._store, *arguments))
+
+    def _function(self, predicate: Predicate, state: State) -> wasmtime.Func:
         builder = ModuleBuilder()
         builder.import_memory("", "", MemoryType(1, None, False))
         for global_, value in zip(self.stopped.module.globals, state.globals, strict=True):
@@ -78,8 +92,18 @@ class Asked:
         module = wasmtime.Module(self._store.engine, builder.encode())
         function = wasmtime.Instance(self._store, module, [self._memory]).exports(self._store)["ask"]
         assert isinstance(function, wasmtime.Func)
-        arguments = [state.frames[-1].locals[local] for local, _ in predicate.arguments]
-        return bool(function(self._store, *arguments))
+        return function
+
+
+def _signed(value: Value, type_: ValType) -> int | float:
+    """A value as wasmtime-py takes it."""
+    assert isinstance(value, int)
+    size = {ValType.I32: 4, ValType.F32: 4}.get(type_, 8)
+    formats = {ValType.F32: "<f", ValType.F64: "<d"}
+    data = value.to_bytes(size, "little")
+    if type_ in formats:
+        return float(struct.unpack(formats[type_], data)[0])
+    return int.from_bytes(data, "little", signed=True)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +122,12 @@ def compiled(stopped: Stopped, *expressions: Expression, known: bool = True) -> 
         frame.pc,
         lambda local: known,
     )
+
+
+def equal_to(text: str, value: int | float) -> Expression:
+    """Whether `text` is `value`."""
+    suffix = "" if isinstance(value, float) else "ll" if value < 1 << 63 else "ull"
+    return parse(f"({text}) == {value!r}{suffix}")
 
 
 def holds(stopped: Stopped, expression: Expression) -> bool:
@@ -125,8 +155,7 @@ def test_every_value_is_right_in_code(asked: Asked, text: str) -> None:
     except ExpressionError:
         value = 0
     for other in (value, value ^ 1 if isinstance(value, int) else value * 2):
-        suffix = "" if isinstance(other, float) else "ll" if other < 1 << 63 else "ull"
-        expression = parse(f"({text}) == {other!r}{suffix}")
+        expression = equal_to(text, other)
         predicate = compiled(asked.stopped, expression)
         if predicate is not None:
             assert asked.ask(predicate, asked.stopped.state) == holds(asked.stopped, expression)
@@ -139,3 +168,37 @@ NOT_COMPILED = {"all.packed", "wide", "variable[1]"}
 def test_nearly_everything_is_compiled(asked: Asked) -> None:
     left = {text for text in VALUES if compiled(asked.stopped, parse(text)) is None}
     assert left == NOT_COMPILED
+
+
+STEPS = 3
+"""Of so many positions in optimised code one is looked at: so that each of a loop comes by."""
+
+
+@pytest.mark.parametrize("level", ["-O1", "-O2"])
+def test_variables_of_optimised_code_are_right_in_code(guest: Guests, level: str) -> None:
+    """In registers, in inlined functions, and where they are not available."""
+    stopped = Stopped(guest, "registers", "begin", level)
+    asked, compared, registers = Asked(stopped), 0, 0
+    while stopped.state.frames and compared < 160:
+        frame = stopped.state.frames[-1]
+        scopes = stopped.debug.scopes(frame.pc)
+        asked.catch_up()
+        for variable in scopes[0].visible(frame.pc) if scopes else ():
+            try:
+                value = evaluate(variable.name, stopped.context()).number()
+            except ExpressionError:
+                continue
+            for other in (value, value ^ 1 if isinstance(value, int) else value + 1):
+                expression = equal_to(variable.name, other)
+                predicate = compiled(stopped, expression)
+                if predicate is not None:
+                    assert asked.ask(predicate, stopped.state) == holds(stopped, expression), (
+                        frame,
+                        expression,
+                    )
+                    compared += 1
+                    registers += bool(predicate.arguments)
+        if any(stopped.engine.step().reason is StopReason.ENDED for _ in range(STEPS)):
+            break
+    stopped.engine.close()
+    assert compared > 100 and registers > 40

@@ -11,7 +11,7 @@ APART unsigned mix(const unsigned char *text, int length) {
     for (int at = 0; at < length; at++) {
         unsigned letter = text[at];
         unsigned turned = hash << 5 | hash >> 27;
-        hash = turned ^ letter * 31;
+        hash = turned ^ letter * 31; /* @begin */
     }
     unsigned folded = hash ^ hash >> 16;
     sink = (int)folded;
