@@ -34,6 +34,9 @@ VALUES = [
     *(long long *)(pointer + 100000000); ((struct list *)all.list)->value; *(int *)local; *(short *)0xffffffff
     sizeof all; sizeof(short); sizeof *node; counting::calls; true; nullptr; $local0; $local1; $global0; $pc
     *(double *)&big; *(float *)&global; *(unsigned char *)&huge; node->next->next->next->next->value
+    all.text == "hello"; "hell" == all.text; all.text != "hello "; node->name == "first"; words[2] == "two"
+    all.letters == "letters"; all.letters == "letter"; unterminated == "full"; unterminated == "ful"
+    all.text == ""; (char *)0x7fffffff == "x"; dirty != "ab\\0cd"; utf8 == "na\\303\\257ve"; dirty == "ab"
     all.packed; wide; all.operation; variable[1]
     """.replace("\n", ";").split(";")
     if text.strip()

@@ -251,3 +251,19 @@ def test_parameters_are_read_out_of_names() -> None:
 def test_any_name_has_a_readable_form(name: str) -> None:
     assert len(readable_name(name)) <= len(name)
     template_parameters(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ten == "0123456789"', 1),
+        ('ten != "0123456789 "', 1),
+        ('view == "234"', 1),
+        ('empty == ""', 1),
+        ('wide == "w\u00efde"', 1),
+        ('sixteen == "sixteen"', 1),
+        ('nested[0][1] == "b"', 1),
+    ],
+)
+def test_strings_of_the_library_are_compared_too(containers: Stopped, text: str, expected: int) -> None:
+    assert evaluate(text, containers.context()).as_int() == expected

@@ -297,3 +297,39 @@ def test_names_are_checked_however_deep_they_are_without_reading_values(inner: S
     for text in ("nothing", "expectations[1 + nothing]", "1 ? 2 : (int)-nothing"):
         with pytest.raises(ExpressionError, match="nothing"):
             check_names(parse(text), context)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('all.text == "hello"', 1),
+        ('all.text == "hell"', 0),
+        ('all.text != "hello, world"', 1),
+        ('"zero" == words[0]', 1),
+        ('node->name == "first" && node->next->name != "first"', 1),
+        ('all.letters == "letters"', 1),
+        ('all.letters == ""', 0),
+        ('unterminated == "full"', 1),
+        ('unterminated == "fullness"', 0),
+        ('utf8 == "na\\303\\257ve"', 1),
+        ('utf8 == "na\u00efve"', 1),
+        ('dirty == "ab"', 1),
+    ],
+)
+def test_strings_are_compared_by_their_characters(inner: Stopped, text: str, expected: int) -> None:
+    assert evaluate(text, inner.context()).as_int() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "column"),
+    [
+        ('"text"', "can only be compared", 0),
+        ('node->name + "text"', "can only be compared", 13),
+        ('local == "text"', "a value of type int is no string", 6),
+        ('(char *)0xfffffff0 == "text"', "cannot access memory", 19),
+    ],
+)
+def test_strings_elsewhere_are_refused(inner: Stopped, text: str, message: str, column: int) -> None:
+    with pytest.raises(ExpressionError, match=message) as caught:
+        evaluate(text, inner.context())
+    assert caught.value.column == column

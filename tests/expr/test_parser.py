@@ -20,6 +20,7 @@ from ttd.expr.syntax import (
     Number,
     SizeOf,
     Special,
+    Text,
     TypeName,
     Unary,
 )
@@ -47,6 +48,8 @@ def text_of(node: Node | TypeName) -> str:
         return f"({{{text_of(node.type)}}}{text_of(node.operand)})"
     if isinstance(node, SizeOf):
         return f"sizeof<{text_of(node.operand)}>"
+    if isinstance(node, Text):
+        return repr(node.value)
     return node.base + "".join(d if isinstance(d, str) else f"[{d}]" for d in node.derivations)
 
 
@@ -54,6 +57,7 @@ def text_of(node: Node | TypeName) -> str:
     ("text", "tree"),
     [
         ("a + b * c", "(a + (b * c))"),
+        (r'a == "b\n\x41\""', "(a == b'b\\nA\"')"),
         ("a - b - c", "((a - b) - c)"),
         ("a << b + c", "(a << (b + c))"),
         ("a & b == c", "(a & (b == c))"),
@@ -155,7 +159,7 @@ def test_constants_have_their_types(text: str, type_: str) -> None:
         ("12abc", "invalid number", 0),
         ("08", "invalid number", 0),
         ("99999999999999999999", "64 bits", 0),
-        ('"text"', "string literals", 0),
+        ('"text', "the string does not end", 0),
         ("a # b", "invalid character '#'", 2),
         ("'ab'", "invalid character", 0),
         ("(long float)x", "no such type", 1),

@@ -132,13 +132,32 @@ class Assembler:
 
     def load(self, address: Piece, kind: Kind, memory: int) -> Piece:
         """The number at an address, which is of the memory's address type."""
-        checked = self._checked(address, kind.size, memory)
+        return self._loaded(self._checked(address, kind.size, memory), kind, memory)
+
+    def _loaded(self, address: Piece, kind: Kind, memory: int) -> Piece:
+        """The number at an address that is inside of the memory with all that is loaded."""
         if kind.is_float:
-            loaded = piece(checked, (f"f{8 * kind.size}.load", memory, 0, 0))
+            loaded = piece(address, (f"f{8 * kind.size}.load", memory, 0, 0))
             return piece(loaded, "f64.promote_f32") if kind.size == 4 else loaded
         if kind.size >= 4:
-            return piece(checked, (f"{kind.wasm}.load", memory, 0, 0))
-        return piece(checked, (f"i32.load{8 * kind.size}_{sign(kind)}", memory, 0, 0))
+            return piece(address, (f"{kind.wasm}.load", memory, 0, 0))
+        return piece(address, (f"i32.load{8 * kind.size}_{sign(kind)}", memory, 0, 0))
+
+    def is_there(self, address: Piece, data: bytes, memory: int) -> Piece:
+        """1 if the bytes from an address on are `data`, which is not empty, else 0."""
+        checked = self._checked(address, len(data), memory)
+        wasm = I64 if self.module.memories[memory].is64 else I32
+        there = self.temporary("text", wasm)
+        code = piece(checked, ("local.set", there), ("i32.const", 1))
+        at = 0
+        while at < len(data):
+            size = next(size for size in (8, 4, 2, 1) if size <= len(data) - at)
+            kind = Kind(size, False)
+            value = constant(kind, int.from_bytes(data[at : at + size], "little"))
+            part = piece(("local.get", there), (f"{wasm}.const", at), f"{wasm}.add")
+            code = piece(code, self._loaded(part, kind, memory), value, f"{kind.wasm}.eq", "i32.and")
+            at += size
+        return code
 
     def load_bits(self, address: Piece, kind: Kind, start: int, width: int, memory: int) -> Piece:
         """A bit field of `width` bits, the first of them bit `start` at the address."""

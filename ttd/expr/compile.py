@@ -53,10 +53,11 @@ from ttd.expr.assembler import (
     piece,
     sign,
 )
-from ttd.expr.evaluate import WASM_TYPES, Evaluator, OfClass, OfThis, target_of
+from ttd.expr.evaluate import Evaluator, OfClass, OfThis, target_of
 from ttd.expr.expression import Expression
 from ttd.expr.history import ValueHistory
 from ttd.expr.places import Finder
+from ttd.expr.registers import WASM_TYPES
 from ttd.expr.syntax import (
     Binary,
     Cast,
@@ -68,13 +69,18 @@ from ttd.expr.syntax import (
     Number,
     SizeOf,
     Special,
+    Text,
     TypeName,
     Unary,
 )
+from ttd.expr.text import encoded, target_of_text
 from ttd.expr.values import variable_of_static
 from ttd.state import Frame
 from ttd.types import Position, Value
 from ttd.wasm.predicate import Predicate
+
+MOST_COMPARED = 256
+"""Bytes of a string literal that compiled code compares."""
 
 _COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", ">": "gt", "<=": "le", ">=": "ge"}
 _ARITHMETIC = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
@@ -285,9 +291,31 @@ class _Compiler:
             raise NotCompiled
         return _Object(stripped.target, self._integer(part, self._address))
 
+    def _same_text(self, node: Binary, text: Text, other: Node) -> _Part:
+        """As `text.equals_text`; in memory behind the end of which nothing is compared, it is in doubt."""
+        part = self._part(other)
+        element, stripped = target_of_text(part.type), part.type.strip()
+        if element is None or len(text.value) > MOST_COMPARED:
+            raise NotCompiled
+        wanted = encoded(text.value, element.byte_size)
+        address, memory = self._integer(part, self._address), 0
+        if isinstance(stripped, ArrayType):
+            if not isinstance(part, _Object) or stripped.size is None or stripped.size < len(wanted):
+                raise NotCompiled
+            memory = part.memory
+        if not isinstance(stripped, ArrayType) or stripped.size != len(wanted):
+            wanted += bytes(element.byte_size)
+        code = self._assembler.is_there(address, wanted, memory)
+        return self._int(code if node.operator == "==" else piece(code, "i32.eqz"))
+
     def _binary(self, node: Binary) -> _Part:
         if node.operator == "@":
             raise NotCompiled
+        if node.operator in ("==", "!="):
+            if isinstance(node.right, Text):
+                return self._same_text(node, node.right, node.left)
+            if isinstance(node.left, Text):
+                return self._same_text(node, node.left, node.right)
         if node.operator in ("&&", "||"):
             left, right = self.truth(node.left), self.truth(node.right)
             yes, no = (right, constant(INT, 0)) if node.operator == "&&" else (constant(INT, 1), right)

@@ -26,7 +26,6 @@ from ttd.debuginfo.types import (
 from ttd.errors import ExpressionError
 from ttd.expr.arithmetic import (
     CODE_OFFSET,
-    WIDE,
     basic_type,
     common_type,
     number_type,
@@ -35,6 +34,7 @@ from ttd.expr.arithmetic import (
     write_number,
 )
 from ttd.expr.printers import element_of, pointer_of
+from ttd.expr.registers import register
 from ttd.expr.syntax import (
     Binary,
     Cast,
@@ -46,12 +46,13 @@ from ttd.expr.syntax import (
     Number,
     SizeOf,
     Special,
+    Text,
     TypeName,
     Unary,
 )
+from ttd.expr.text import equals_text
 from ttd.expr.values import Context, LocalsType, TypedValue, static_member
-from ttd.types import Value
-from ttd.wasm.model import ValType
+from ttd.state import Frame
 
 N = TypeVar("N", int, float)
 
@@ -87,9 +88,6 @@ MOST_MEANINGS = 4096
 
 MAX_ELEMENTS = 1 << 24
 """Elements that ``@`` may ask for."""
-
-WASM_TYPES = {ValType.I32: "int", ValType.I64: "long long", ValType.F32: "float", ValType.F64: "double"}
-"""The types of C that WebAssembly's are shown as."""
 
 _COMPARISONS: dict[str, Callable[[int | float, int | float], bool]] = {
     "==": operator.eq,
@@ -241,66 +239,37 @@ class Evaluator:
         name = node.name
         frame = self._context.frame
         try:
-            recalled = self._context.history.recall(name, self._context)
+            found = self._context.history.recall(name, self._context) or self._register(name)
         except ExpressionError as error:
             raise ExpressionError(str(error), node.column) from None
-        if recalled is not None:
-            return recalled
-        for prefix, values in (("local", frame and frame.locals), ("global", self._context.globals),
-                               ("operand", frame and frame.operands)):  # fmt: skip
-            number = name.removeprefix(prefix)
-            if number.isdecimal() and number != name:
-                return self._wasm_value(node, prefix, values or [], int(number))
+        if found is not None:
+            return found
         if name == "pc" and frame is not None:
             return self._immediate(CODE_OFFSET, frame.pc)
         if name == "locals" and frame is not None:
-            return TypedValue(LocalsType(tuple(self._locals(node, len(frame.locals)))), self._context)
+            return TypedValue(LocalsType(tuple(self._locals(frame))), self._context)
         value = self._context.special(name)
         if value is None:
             raise ExpressionError(f"there is no ${name} here", node.column)
         return self._immediate(number_type("long long"), value)
 
-    def _locals(self, node: Special, count: int) -> Iterator[tuple[str, TypedValue]]:
+    def _register(self, name: str) -> TypedValue | None:
+        """The value of ``$local0`` and its like; None for any other name."""
+        frame = self._context.frame
+        for prefix, values in (("local", frame and frame.locals), ("global", self._context.globals),
+                               ("operand", frame and frame.operands)):  # fmt: skip
+            number = name.removeprefix(prefix)
+            if number.isdecimal() and number != name:
+                return register(self._context, prefix, values or [], int(number))
+        return None
+
+    def _locals(self, frame: Frame) -> Iterator[tuple[str, TypedValue]]:
         """The variables that are visible, outermost first; WebAssembly's locals where no source is known."""
-        visible = {variable.name: variable for variable in self._visible()}
-        for name, variable in visible.items():
-            yield name, TypedValue.of_variable(variable, self._context)
+        for variable in {variable.name: variable for variable in self._visible()}.values():
+            yield variable.name, TypedValue.of_variable(variable, self._context)
         if self._context.scope is None:
-            for index in range(count):
-                name = f"$local{index}"
-                yield name, self._special(replace(node, name=name.removeprefix("$")))
-
-    def _wasm_value(self, node: Special, kind: str, values: Sequence[Value], index: int) -> TypedValue:
-        if index >= len(values):
-            raise ExpressionError(f"there is no {kind} {index} here ({len(values)} in all)", node.column)
-        value = values[index]
-        type_ = self._wasm_type(kind, index)
-        if not isinstance(value, int):
-            return TypedValue(type_, self._context, unavailable=self._missing(kind, index, value))
-        size = type_.byte_size
-        if value >> (8 * size):
-            type_ = WIDE
-        return TypedValue(type_, self._context, immediate=value.to_bytes(type_.byte_size, "little"))
-
-    def _missing(self, kind: str, index: int, value: Value) -> str:
-        """What stands for a value that is no number."""
-        if value is not None:
-            return "exception"
-        types = self._wasm_types(kind)
-        return "optimized out" if index < len(types) and not types[index].is_reference else "null reference"
-
-    def _wasm_types(self, kind: str) -> Sequence[ValType]:
-        """Of operands they are not known."""
-        frame, module = self._context.frame, self.debug.module
-        if kind == "local" and frame is not None:
-            return module.functions[frame.function].local_types
-        return [entry.type.type for entry in module.globals] if kind == "global" else ()
-
-    def _wasm_type(self, kind: str, index: int) -> BaseType:
-        types = self._wasm_types(kind)
-        if index < len(types):
-            return WIDE if types[index] is ValType.V128 else number_type(WASM_TYPES.get(types[index], "int"))
-        return number_type("unsigned long long")
+            for index in range(len(frame.locals)):
+                yield f"$local{index}", register(self._context, "local", frame.locals, index)
 
     # --- types ---
 
@@ -401,7 +370,23 @@ class Evaluator:
             return stripped
         raise ExpressionError(f"{node.operator} does not apply to a value of type {type_}", node.column)
 
+    def _text(self, node: Text) -> TypedValue:
+        raise ExpressionError("a string can only be compared with another, by == or !=", node.column)
+
+    def _same_text(self, node: Binary, text: Text, other: Node) -> TypedValue:
+        """``name == "text"``"""
+        value = self.evaluate(other)
+        try:
+            return self._int(equals_text(value, text.value) == (node.operator == "=="))
+        except ExpressionError as error:
+            raise ExpressionError(str(error), node.column) from None
+
     def _binary(self, node: Binary) -> TypedValue:
+        if node.operator in ("==", "!="):
+            if isinstance(node.right, Text):
+                return self._same_text(node, node.right, node.left)
+            if isinstance(node.left, Text):
+                return self._same_text(node, node.left, node.right)
         left = self.evaluate(node.left)
         if node.operator in ("&&", "||"):
             if left.is_true() != (node.operator == "&&"):
@@ -560,6 +545,7 @@ class Evaluator:
 
 _HANDLERS: dict[type, Callable[..., TypedValue]] = {
     Number: Evaluator._number,
+    Text: Evaluator._text,
     Name: Evaluator._name,
     Special: Evaluator._special,
     Unary: Evaluator._unary,

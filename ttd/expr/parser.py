@@ -22,10 +22,11 @@ from ttd.expr.syntax import (
     Number,
     SizeOf,
     Special,
+    Text,
     TypeName,
     Unary,
 )
-from ttd.expr.tokens import Token, TokenKind, tokenize
+from ttd.expr.tokens import Token, TokenKind, string_value, tokenize
 
 MAX_NESTING = 64
 MAX_OPERATORS = 200
@@ -264,6 +265,8 @@ class Parser:
         token = self._take()
         if token.kind in (TokenKind.NUMBER, TokenKind.REAL, TokenKind.CHARACTER):
             return _constant(token)
+        if token.kind is TokenKind.STRING:
+            return Text(string_value(token), token.column)
         if token.kind is TokenKind.NAME:
             if token.text in _QUALIFIERS | _TAGS | _BASIC_WORDS:
                 raise ExpressionError(f"unexpected type '{token.text}'; see whatis and ptype", token.column)

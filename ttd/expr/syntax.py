@@ -32,6 +32,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A string literal, as one side of ``==`` or ``!=``."""
+
+    value: bytes
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A variable, enumeration constant or function."""
 
@@ -113,5 +121,5 @@ class SizeOf:
 
 
 Node: TypeAlias = (
-    Number | Name | Special | Unary | Binary | Conditional | MemberAccess | Index | Cast | SizeOf
+    Number | Text | Name | Special | Unary | Binary | Conditional | MemberAccess | Index | Cast | SizeOf
 )

@@ -19,6 +19,7 @@ class TokenKind(enum.Enum):
     NUMBER = "number"
     REAL = "real"
     CHARACTER = "character"
+    STRING = "string"
     NAME = "name"
     SPECIAL = "special"
     """``$pc``, ``$1``, ``$$``: `text` is all of it."""
@@ -48,6 +49,7 @@ _PATTERN = re.compile(
                  | [0-9]+ [eE][+-]?[0-9]+ [fFlL]? (?![\w.]) )
     | (?P<number>  (?: 0[xX][0-9a-fA-F]+ | 0[bB][01]+ | [0-9]+ ) [uUlL]{0,3} (?![\w.]) )
     | (?P<char>    ' (?: \\ (?: x[0-9a-fA-F]{1,2} | [0-7]{1,3} | . ) | [^'\\] ) ' )
+    | (?P<string>  " (?: \\ (?: x[0-9a-fA-F]{1,2} | [0-7]{1,3} | . ) | [^"\\] )* " )
     | (?P<name>    (?:::)? [^\W\d]\w* (?: :: ~? [^\W\d]\w* )* )
     | (?P<special> \$\$? \w* )
     | (?P<operator> <<= | >>= | -> | << | >> | <= | >= | == | != | && | \|\| | \+\+ | -- | [-+*/%&|^]=
@@ -82,7 +84,7 @@ def _unreadable(text: str, column: int) -> ExpressionError:
     if shown[0].isdigit():
         return ExpressionError(f"invalid number {shown!r}", column)
     if shown == '"':
-        return ExpressionError("string literals are not supported in expressions", column)
+        return ExpressionError("the string does not end", column)
     return ExpressionError(f"invalid character {shown!r} in expression", column)
 
 
@@ -94,6 +96,8 @@ def _token(group: str, text: str, column: int) -> Token:
         return Token(TokenKind.REAL, text, column, float(digits), text[len(digits) :].lower())
     if group == "char":
         return Token(TokenKind.CHARACTER, text, column, _character(text[1:-1], column))
+    if group == "string":
+        return Token(TokenKind.STRING, text, column)
     if group == "special":
         return Token(TokenKind.SPECIAL, text, column)
     return Token(TokenKind.NAME if group == "name" else TokenKind.OPERATOR, text, column)
@@ -112,6 +116,14 @@ def _number(text: str, column: int) -> Token:
     if value >= 1 << 64:
         raise ExpressionError(f"number {text} does not fit 64 bits", column)
     return Token(TokenKind.NUMBER, text, column, value, suffix)
+
+
+def string_value(token: Token) -> bytes:
+    """The bytes of a string literal, UTF-8 where it has other characters than ASCII's."""
+    parts = re.findall(r"\\(?:x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)|[^\\]+", token.text[1:-1], re.DOTALL)
+    return b"".join(
+        bytes([_character(part, token.column)]) if part.startswith("\\") else part.encode() for part in parts
+    )
 
 
 def _character(body: str, column: int) -> int:
