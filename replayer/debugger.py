@@ -24,6 +24,7 @@ from ttd.events import HostCall
 from ttd.expr import Expression, Limits, StateContext, TypedValue, check_names, lvalue_range, parse
 from ttd.replayer.breakpoints import Armed, Table, parse_condition, parse_range
 from ttd.replayer.coredump import core_dump
+from ttd.replayer.heap import HeapInspector
 from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
 from ttd.replayer.lines import Lines
@@ -126,6 +127,7 @@ class Debugger:
         self._stepper = Stepper(self._session, self._timeline, self._lines, blind)
         self._resolver = Resolver(self.module, self.debug, self._lines)
         self._inspector = Inspector(self._session, self.debug, self.names)
+        self.heap: HeapInspector = HeapInspector(self._session, self._timeline, self.debug)
         self.memory: MemoryInspector = MemoryInspector(self._session, self.debug, self._inspector)
         self.sources: Sources = Sources(trace, self.debug)
         self._listings = Listings(self.sources, self.module, self.debug, self.names)

@@ -20,6 +20,7 @@ from ttd.debuginfo.framebases import always_live
 from ttd.engine.protocol import (
     MOST,
     TICK_RULE,
+    Call,
     Engine,
     Exhaustion,
     FrameProbe,
@@ -31,6 +32,8 @@ from ttd.engine.protocol import (
     Probe,
     Program,
     Stop,
+    Tapping,
+    Taps,
 )
 from ttd.engine.slices import Stopwatch, running_time, slice_end
 from ttd.errors import DamagedTrace, Divergence, InvalidModule, TraceVersionError, UsageError, unreachable
@@ -185,7 +188,7 @@ class Session:
         self._topped = self.engine if isinstance(self.engine, Topped) else None
         self.begin = self.engine.state.position
         self._interrupt = threading.Event()
-        self._slice = FIRST_SLICE
+        self._slice = self._tapped = FIRST_SLICE
         self._ended: Stop | None = None
         self._views: dict[bool, State] | None = {}
         self._find_end()
@@ -330,6 +333,20 @@ class Session:
         self._find_end()
         return stop
 
+    def tap(self, taps: Taps, tick: int) -> tuple[list[Call], Call | None] | None:
+        """As `engine.protocol.Tapping.tap`, but for one slice at most; None with engines that do not offer
+        it."""
+        engine, start, stopwatch = self.engine, self.position.tick, Stopwatch(self.engine)
+        if not isinstance(engine, Tapping):
+            return None
+        with self._moving():
+            found = engine.tap(taps, min(tick, start + self._tapped, self.end.tick))
+        if found is not None:
+            ticks = self.position.tick - start
+            self._tapped = _tuned(self._tapped, ticks, *stopwatch.read())
+            self._find_end()
+        return found
+
     def step(self) -> None:
         """Go to the next rest."""
         with self._moving():
@@ -371,11 +388,7 @@ class Session:
 
     def _tune(self, ticks: int, running: float, handover: float) -> None:
         """Set the length of slices by the speed of the last one."""
-        if ticks >= self._slice // 4:
-            wanted = int(ticks * running_time(SLICE_SECONDS, handover) / max(running, 1e-6))
-            self._slice = max(16, min(wanted, self._slice * 8))
-        elif running > 2 * SLICE_SECONDS:
-            self._slice = max(16, self._slice // 2)
+        self._slice = _tuned(self._slice, ticks, running, handover)
 
     def _check_ending(self, stop: Stop) -> None:
         ending = stop.ending or unreachable("an engine ended without saying how")
@@ -388,6 +401,14 @@ class Session:
                 f"{self.ending.describe()} at {self.ending.position}",
                 f"{ending.describe()} at {ending.position}",
             )
+
+
+def _tuned(size: int, ticks: int, running: float, handover: float) -> int:
+    """The length of slices, in ticks, by the speed of the last one of `ticks`; `size` is what it was."""
+    if ticks >= size // 4:
+        wanted = int(ticks * running_time(SLICE_SECONDS, handover) / max(running, 1e-6))
+        return max(16, min(wanted, size * 8))
+    return max(16, size // 2) if running > 2 * SLICE_SECONDS else size
 
 
 class _Run:

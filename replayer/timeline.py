@@ -107,9 +107,9 @@ class Timeline:
 
     def _run_to(self, target: Position) -> None:
         if target < self._session.end or not self._session.complete:
-            self._session.run(Goal(until=target), self._between)
+            self._session.run(Goal(until=target), self.between)
         else:
-            self._session.run(Goal(), self._between)
+            self._session.run(Goal(), self.between)
 
     def _base_position(self, target: Position) -> Position:
         """Position of the latest snapshot at or before `target`."""
@@ -138,7 +138,7 @@ class Timeline:
         self._pool.add(snapshot, self._focus)
         self._captured_at = time.perf_counter()
 
-    def _between(self) -> None:
+    def between(self) -> None:
         """Between the slices of a run: keep a snapshot, if that does not cost too much."""
         if self.on_progress is not None:
             self.on_progress(self.position, self._backward)
@@ -213,7 +213,7 @@ class Timeline:
         self._focus = start
         search = plan(self._session.state)
         goal = Goal(until, search.probes, start, accept=search.accept, sieve=search.sieve)
-        stop = self._session.run(goal, self._between, with_last_exits=True)
+        stop = self._session.run(goal, self.between, with_last_exits=True)
         if stop.hits and self.position != stop.hits[0].position:
             self.seek(stop.hits[0].position)
         return stop
@@ -269,7 +269,7 @@ class Timeline:
             sieve=search.sieve,
             unordered=search.unordered and keep == 1,
         )
-        stop = self._session.run(goal, self._between)
+        stop = self._session.run(goal, self.between)
         if keep == 1:
             return [stop.hits] if stop.hits else []
         return groups.found()

@@ -86,7 +86,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "click": ("ttd.cli",),
 }
 
-DRIVER = {f"ttd.engine.{name}" for name in ("builds", "compiled", "gates", "native", "scout", "search")}
+DRIVER = {
+    f"ttd.engine.{name}" for name in ("builds", "compiled", "gates", "native", "scout", "search", "taps")
+}
 """The driver of the compiled engine stands above the interpreter, which takes its steps within a tick."""
 
 COSTLY = ("wasmtime", "sqlalchemy", "prompt_toolkit", "elftools")

@@ -79,7 +79,7 @@ def _topics(session: Session, command: str, topics: tuple[str, ...], text: str) 
     if command == "catch" and " " in text:
         imported = (f.imported.name for f in session.debugger.module.functions if f.imported is not None)
         return _matching(imported, text.rpartition(" ")[2], "host function")
-    if command == "memory":
+    if command in ("memory", "heap"):
         return chain(_matching(topics, text), _expressions(session, text))
     return _matching(topics, text)
 

@@ -225,8 +225,12 @@ def _address_lines(view: AddressView) -> Iterator[str]:
     if view.region is None:
         yield "is in no region that is known"
         return
+    from ttd.static.layout import RegionKind
+
     name = f" ({plain(view.region.name)})" if view.region.name else ""
     yield f"is in the {view.region.kind.value}{name} from {view.region.start:#x} to {view.region.end:#x}"
+    if view.region.kind is RegionKind.HEAP:
+        yield f"may be allocated: see 'heap {view.address:#x}'"
 
 
 def _offset(symbol: Symbol, address: int) -> str:

@@ -80,6 +80,15 @@ def test_looking_around_in_memory(ttd: Ttd, recorded: Recorded, guest: Guests) -
     golden.check("memory.txt", text)
 
 
+def test_looking_at_the_heap(ttd: Ttd, recorded: Recorded, guest: Guests) -> None:
+    text = session_text(
+        ttd, recorded("heap"),
+        f"break heap.c:{guest.line('heap', 'print')}", "continue", "heap", "heap newest 1", "heap biggest 2",
+        "heap leaks", "heap list", "heap stale", "heap grown + 7", "heap 5", "memory stale", "when",
+    )  # fmt: skip
+    golden.check("heap.txt", text)
+
+
 def test_from_a_trap_back_to_its_cause(ttd: Ttd, recorded: Recorded, guest: Guests) -> None:
     text = session_text(
         ttd, recorded("trap"),
@@ -146,6 +155,7 @@ def test_interactive_needs_a_terminal(ttd: Ttd, recorded: Recorded) -> None:
         ('find ""', "empty pattern"),
         ('find "open', "not a string"),
         ("memory symbols (", "not a regular expression"),
+        ("heap newest 0", "count of at least 1"),
         ("memory 4000000000", "ends at"),
         ("list nosuch", "not defined"),
         ("disassemble nosuch", "not defined"),

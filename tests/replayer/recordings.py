@@ -141,7 +141,68 @@ MOVES = """
       (br_if $again (i32.lt_u (local.get $i) (i32.const 6))))))
 """
 
-MODULES = {"tail": TAIL, "throw": THROW, "cascade": CASCADE, "trap": TRAP, "deep": DEEP, "moves": MOVES}
+ALLOCATORS = """
+(module
+  (memory 2)
+  (tag $no_memory)
+  (global $top (mut i32) (i32.const 1024))
+  (func $malloc (param $size i32) (result i32)
+    (local $n i32) (local $at i32)
+    (loop $think
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $think (i32.lt_u (local.get $n) (i32.const 9))))
+    (local.set $at (global.get $top))
+    (global.set $top (i32.add (global.get $top) (i32.add (local.get $size) (i32.const 16))))
+    (local.get $at))
+  (func $free (param $at i32)
+    (if (local.get $at) (then (i32.store (local.get $at) (i32.const 0)))))
+  (func $realloc (param $at i32) (param $size i32) (result i32)
+    (local $new i32)
+    (if (i32.gt_u (local.get $size) (i32.const 5000)) (then (return (i32.const 0))))
+    (local.set $new (call $malloc (local.get $size)))
+    (call $free (local.get $at))
+    (local.get $new))
+  (func $posix_memalign (param $out i32) (param $alignment i32) (param $size i32) (result i32)
+    (if (i32.eqz (local.get $alignment)) (then (return (i32.const 22))))
+    (i32.store (local.get $out) (call $malloc (local.get $size)))
+    (i32.const 0))
+  (func $_Znwm (param $size i32) (result i32)
+    (if (i32.gt_u (local.get $size) (i32.const 5000)) (then (throw $no_memory)))
+    (call $malloc (local.get $size)))
+  (func $_ZdlPv (param $at i32) (call $free (local.get $at)))
+  (func $__rust_realloc (param i32 i32 i32 i32) (result i32) (call $realloc (local.get 0) (local.get 3)))
+  (func $try_new (param $size i32) (result i32)
+    (block $none (try_table (catch $no_memory $none) (return (call $_Znwm (local.get $size)))))
+    (i32.const 0))
+  (func $step (param $k i32)
+    (local $p i32) (local $q i32)
+    (local.set $p (call $malloc (i32.add (local.get $k) (i32.const 1))))
+    (local.set $q (call $try_new (i32.mul (local.get $k) (i32.const 2000))))
+    (local.set $p (call $realloc (local.get $p) (i32.const 40)))
+    (drop (call $realloc (local.get $p) (i32.const 6000)))
+    (drop (call $posix_memalign (i32.const 512) (local.get $k) (i32.const 24)))
+    (drop (call $__rust_realloc (local.get $q) (i32.const 1) (i32.const 8) (i32.const 48)))
+    (call $free (local.get $p))
+    (call $free (i32.const 0))
+    (call $_ZdlPv (i32.load (i32.const 512)))
+    (if (i32.eq (local.get $k) (i32.const 2)) (then (call $free (local.get $p)))))
+  (func (export "main")
+    (local $k i32)
+    (loop $again
+      (call $step (local.get $k))
+      (local.set $k (i32.add (local.get $k) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $k) (i32.const 4))))))
+"""
+
+MODULES = {
+    "tail": TAIL,
+    "throw": THROW,
+    "cascade": CASCADE,
+    "trap": TRAP,
+    "deep": DEEP,
+    "moves": MOVES,
+    "allocators": ALLOCATORS,
+}
 
 
 def record_module(name: str, path: Path, engine: str) -> None:

@@ -29,6 +29,7 @@ from ttd.engine.cache import user_cache
 from ttd.engine.gates import Gates, make_gates
 from ttd.engine.native import Native
 from ttd.engine.protocol import (
+    Call,
     EndOfLog,
     Goal,
     Host,
@@ -39,11 +40,13 @@ from ttd.engine.protocol import (
     Probe,
     Program,
     Stop,
+    Taps,
     WatchProbe,
 )
 from ttd.engine.scout import Build, Scout, Sighting
 from ttd.engine.search import Search
 from ttd.engine.stores import new_store
+from ttd.engine.taps import Tap
 from ttd.errors import EngineUnusable, TtdError, unreachable
 from ttd.instrument import abi
 from ttd.instrument.program import Instrumented
@@ -254,7 +257,31 @@ class CompiledEngine:
         native = self._native_for(Build.for_probes(goal.probes))
         native.load(state)
         scout = self._scout = Scout(native, goal, state, most)
-        stack = _Stack(scout, self._sites, state.frames, self._exact.invocations, state.invocation)
+        stack = self._stack(scout)
+        try:
+            at_limit = self._run_armed(native, stack, limit)
+        finally:
+            self._scout = None
+            scout.disarm()
+        if at_limit:
+            self._exact.resume(Position(limit), stack.waiting, self._next_event, stack.invocation)
+            scout.stopped(stack.waiting, self._exact.state.frames)
+        sighting = scout.sighting(at_limit, limit)
+        ticks = native.tick - start
+        if ticks > _ENOUGH_TO_JUDGE:
+            self._pace = (time.perf_counter() - began) / ticks
+        return sighting
+
+    def _stack(self, native: Native | Scout) -> _Stack:
+        state = self._exact.state
+        return _Stack(native, self._sites, state.frames, self._exact.invocations, state.invocation)
+
+    def _run_armed(self, native: Native, stack: _Stack, limit: int) -> bool:
+        """Run with something armed to tick `limit`; False if the run, or the native stack, has ended before.
+
+        The frames then are lost, and whoever wants to know more has to go back.
+        """
+        state = self._exact.state
         native.set_clock(stack.first_tick(state.position), limit)
         self._next_event = state.next_event
         at_limit = False
@@ -264,18 +291,29 @@ class CompiledEngine:
             raise
         except (wasmtime.Trap, wasmtime.WasmtimeError, HostExit, HostTrap, EndOfLog, TtdError):
             native.clean_up()  # what it was, the interpreter will tell
-        finally:
-            self._scout = None
-            scout.disarm()
         native.save(state)
-        if at_limit:
-            self._exact.resume(Position(limit), stack.waiting, self._next_event, stack.invocation)
-            scout.stopped(stack.waiting, self._exact.state.frames)
-        sighting = scout.sighting(at_limit, limit)
-        ticks = native.tick - start
-        if ticks > _ENOUGH_TO_JUDGE:
-            self._pace = (time.perf_counter() - began) / ticks
-        return sighting
+        return at_limit
+
+    def tap(self, taps: Taps, tick: int) -> tuple[list[Call], Call | None] | None:
+        """See `engine.protocol.Tapping`."""
+        start = self._exact.position
+        if tick <= start.tick or not self._replaying or not self.can_scout():
+            return None
+        base, native = self.base(), self._native_for(Build.PROBING)
+        native.load(self._exact.state)
+        stack = self._stack(native)
+        native.set_clock(stack.first_tick(start), tick)
+        tap = Tap(native, self._store, taps)
+        try:
+            at_limit = self._run_armed(native, stack, tick)
+        finally:
+            found = tap.close()
+        if not at_limit:
+            self.restore(base)
+            self.run(Goal(until=start))
+            return None
+        self._exact.resume(Position(tick), stack.waiting, self._next_event, stack.invocation)
+        return found
 
     def _native_for(self, build: Build) -> Native:
         if build is Build.PLAIN:

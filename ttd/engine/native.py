@@ -17,6 +17,7 @@ from itertools import chain
 from typing import cast
 
 import wasmtime
+from wasmtime._exportable import AsExtern
 
 from ttd.engine.builds import Compiled
 from ttd.engine.exports import Exports
@@ -82,6 +83,7 @@ class Native:
         self._shadow = _bytes_of(cast(wasmtime.Memory, self._exports[abi.SHADOW]), store)
         self._spill.set_value(store, abi.SPILL_BASE)
         self._entrances: dict[tuple[int, int, Places], wasmtime.Func] = {}
+        self._wrappers: dict[str, wasmtime.Module] = {}
         self._patches: dict[tuple[int, Places], wasmtime.Func] = {}
         self._questions: dict[str, wasmtime.Func] = {}
         self.references = References(store, self._all_functions, self._tags())
@@ -228,6 +230,23 @@ class Native:
         """Make the patch that notes the tick at `places` what ENTRY_PATCHED leads to."""
         patches = cast(wasmtime.Table, self._exports[abi.PATCHES])
         patches.set(self._store, function, self._patch(function, places))
+
+    def put_wrapper(self, function: int, text: str, others: Mapping[str, AsExtern]) -> None:
+        """Make a module (in the text format) what ENTRY_PATCHED leads to: its export GO stands in for
+        `function`.
+
+        It may import ``body``, a copy of the function, ``count``, the clock, ``guest``, memory 0, and
+        `others`."""
+        module = self._wrappers.get(text)
+        if module is None:
+            module = wasmtime.Module(self._store.engine, bytes(wasmtime.wat2wasm(text)))
+            self._wrappers[text] = module
+        known: dict[str, AsExtern] = {"body": self._patch(function, NOWHERE), "count": self._count}
+        if self._memories:
+            known["guest"] = self._memories[0].native
+        externs = [{**known, **others}[item.name or ""] for item in module.imports]
+        made = wasmtime.Instance(self._store, module, externs).exports(self._store)[abi.GO]
+        cast(wasmtime.Table, self._exports[abi.PATCHES]).set(self._store, function, cast(wasmtime.Func, made))
 
     def _patch(self, function: int, places: Places) -> wasmtime.Func:
         key = function, places

@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ttd.events import MemoryWrite
 from ttd.state import Memory, Snapshot, State
 from ttd.types import Ending, Position, StopReason, Value
-from ttd.wasm.model import Module
+from ttd.wasm.model import Function, Module, ValType
 from ttd.wasm.predicate import Predicate
 
 TICK_RULE = 1
@@ -271,3 +271,62 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+# --- listening to calls --------------------------------------------------------------------------------
+
+MOST_TAPPED = 4
+"""How many arguments of a call are told, from the first on."""
+
+
+class Call(NamedTuple):
+    """A call of a function that has returned. Values are bit patterns of integers, as unsigned; 0 where there
+    is none.
+
+    Flat, and made as it is from what compiled code logs: there may be millions.
+    """
+
+    function: int
+    entered: int
+    """The last tick before it was entered; to enter the function may be the next one itself."""
+    returned: int
+    """The last tick before it returned."""
+    first: int = 0
+    """The first MOST_TAPPED arguments."""
+    second: int = 0
+    third: int = 0
+    fourth: int = 0
+    result: int = 0
+    """0 also if it threw."""
+    pointed: int = 0
+    """The 32 bits that the first argument points at as it returns, where that is asked for."""
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        """The first MOST_TAPPED arguments; 0 for those that the function does not have."""
+        return self[3:7]
+
+
+Taps: TypeAlias = "Mapping[int, bool]"
+"""The functions to listen to, by index; and of each, whether to tell what its first argument points at."""
+
+
+def can_tap(function: Function) -> bool:
+    """Whether a function has code, and all that would have to be told of its calls is integers."""
+    types = (*function.type.params[:MOST_TAPPED], *function.type.results)
+    integers = all(type_ in (ValType.I32, ValType.I64) for type_ in types)
+    return function.body is not None and len(function.type.results) <= 1 and integers
+
+
+@runtime_checkable
+class Tapping(Protocol):
+    """What an engine may offer besides: to tell of calls without stopping at them."""
+
+    def tap(self, taps: Taps, tick: int) -> tuple[list[Call], Call | None] | None:
+        """Run to tick `tick`; the calls of these functions on the way, in order, and the one under way at its
+        end.
+
+        Functions must be such as `can_tap` says, and none of them on the stack at the start. Calls that they
+        make of each other do not count. None where the engine cannot do that from here to there: it is where
+        it was."""
+        ...
