@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.replayer.model import writes
 from tests.support import Guests
 from ttd.errors import ExpressionError, UsageError
+from ttd.replayer import history as history_module
 from ttd.replayer.debugger import Debugger, ToBegin, ToEnd, ToPosition
 from ttd.replayer.hostcalls import instruction_at
 from ttd.replayer.session import Session
@@ -269,8 +270,11 @@ def steps(recorded: Recorded) -> Callable[[str], Steps]:
 
 
 @pytest.fixture
-def one(debug: Debug) -> Debug:
-    """As `debug`, but the same debugger again for the same recording."""
+def one(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> Debug:
+    """As `debug`, but the same debugger again for a recording; it looks back in strides of few ticks."""
+    monkeypatch.setattr(history_module, "NARROWEST", 1)
+    monkeypatch.setattr(history_module, "FEW", 2)
+    monkeypatch.setattr(history_module, "MANY", 3)
     return cache(debug)
 
 
