@@ -114,6 +114,14 @@ def test_terminal_without_unicode_is_no_problem(recorded: Callable[[str], Path])
     assert "delete, d [NUMBER\\u2026]" in ran.stdout
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes files")
+@pytest.mark.parametrize(("closed", "arguments", "code"), [(1, "--version", 0), (2, "replya", 2)])
+def test_closed_outputs_do_no_harm(closed: int, arguments: str, code: int) -> None:
+    command = f'exec "$0" -m ttd.cli.main {arguments} {closed}>&-'
+    ran = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")
+
+
 def test_shells_can_complete_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
