@@ -22,6 +22,7 @@ from tests.benchmarks.programs import (
     CONDITIONS,
     DATABASE,
     KERNELS,
+    LARGE,
     REAL,
     Program,
     scratch_directories,
@@ -32,6 +33,20 @@ BREAKPOINT = "wcrtomb"
 """A function that every guest contains, because printf refers to it, and none calls."""
 WATCHPOINT = "16, 4"
 """Memory that nothing is ever written to: below the first variable."""
+
+FIRST_LOOKS: Sequence[tuple[str, Sequence[str], float]] = (
+    ("opening its recording", ("replay", "{trace}", "-e", "when"), 1000),
+    ("first bt", ("replay", "{trace}", "--at", "50%", "-e", "bt"), 2000),
+    ("break at a function", ("replay", "{trace}", "-e", "break sqlite3VdbeExec"), 2000),
+    ("break at a line", ("replay", "{trace}", "-e", "break main.c:40"), 2000),
+    ("first print", ("replay", "{trace}", "--at", "50%", "-e", "print $pc", "-e", "info locals"), 2000),
+    ("info functions", ("replay", "{trace}", "-e", "info functions ^sqlite3Vdbe"), 2000),
+    ("ttd addr2line", ("addr2line", "{module}", "0x12345"), 2000),
+    ("ttd symbols -k function", ("symbols", "{module}", "-k", "function"), 2000),
+    ("ttd symbols, which reads all", ("symbols", "{module}"), 5000),
+    ("ttd info", ("info", "{module}"), 2000),
+)
+"""What is done first, with the arguments of `ttd`, and the milliseconds that it may take."""
 
 LONG_RUN = 10.0
 """Seconds that the recording takes in which motions are timed."""
@@ -281,6 +296,29 @@ class Bench:
         words = [sys.executable, "-m", "ttd.cli.main", "replay", str(self._trace(CONDITIONS, "-O0"))]
         return Command([*words, *(word for each in commands for word in ("-e", each))])
 
+    def large(self) -> Iterator[Figure]:
+        """First looks at a program of more than 20 MB with its debug information, each in its own process."""
+        ttd = [sys.executable, "-m", "ttd.cli.main"]
+        try:
+            module, trace = str(LARGE.build("-O0")), str(self._trace(LARGE, "-O0"))
+            run(Command([*ttd, "record", "-q", "-o", trace, module, *LARGE.command_line("-O0")]))
+            commands = {
+                what: Command([*ttd, *(word.format(module=module, trace=trace) for word in words)])
+                for what, words, _ in FIRST_LOOKS
+            }
+            for command in commands.values():
+                run(command)  # fills the caches
+            costs = by_turns(commands, self.runs)
+            note = f"{Path(module).stat().st_size / 1e6:.0f} MB"
+        except (Failed, Unavailable, RuntimeError) as error:
+            self.problems.append(f"large: {error}")
+            costs, note = {}, "not measured"
+        for what, _, bound in FIRST_LOOKS:
+            wall, processor = (
+                (1000 * costs[what].seconds, 1000 * costs[what].processor) if costs else (None, None)
+            )
+            yield Figure(f"a large program: {what}", "—", bound, "ms", wall, processor, note)
+
     # --- rows ------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -304,6 +342,7 @@ GROUPS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "hosts": Bench.hosts,
     "cold": Bench.cold,
     "motions": Bench.motions,
+    "large": Bench.large,
     "conditions": Bench.conditions,
 }
 """The figures by what they need to have run, in the order of the table."""

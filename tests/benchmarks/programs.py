@@ -139,6 +139,24 @@ def _pugixml() -> Parts:
     return Parts(files, ("-DPUGIXML_NO_EXCEPTIONS", f"-I{folder}"), CPP_COMPILER)
 
 
+UNITS = 12
+"""C++ units of the large program: what makes a module of more than 20 MB of it."""
+
+
+def _large() -> Parts:
+    """SQLite, zstd and many C++ units in one program, which is not optimised."""
+    folder = CACHE / "benchmarks" / "large"
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = GUESTS / "large"
+    units = [folder / f"unit{number}.cpp" for number in range(UNITS)]
+    for number, unit in enumerate(units):
+        unit.write_text(f"#define UNIT {number}\n" + (ours / "unit.cpp").read_text())
+    (folder / "units.h").write_text("".join(f"VISIT({number})\n" for number in range(UNITS)))
+    sqlite, zstandard = _with_sqlite("large/main")(), ZSTANDARD.find("zstd.c")
+    flags = ("-fno-exceptions", "-w", "-lc++", f"-I{folder}", f"-I{zstandard}", *sqlite.flags)
+    return Parts((*sqlite.files, zstandard / "zstd.c", *units), flags)
+
+
 def _both(o2: int, o0: int) -> dict[str, int]:
     return {"-O2": o2, "-O0": o0}
 
@@ -176,6 +194,7 @@ DATABASE = Program(
     real=True,
 )
 MARKUP = Program("pugixml", _pugixml, _both(300, 100), real=True)
+LARGE = Program("large", _large, _both(9, 9), real=True)
 CLOCK = Program("clock", _kernel("clock"), _both(45_000, 36_000))
 CONDITIONS = Program("conditions", _kernel("conditions"), {"-O0": 10_000_000})
 ALL = (*KERNELS, *REAL, DATABASE, MARKUP, CLOCK)
