@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from ttd.debuginfo import DebugInfo
 from ttd.errors import UsageError
 from ttd.replayer.inspect import Inspector
 from ttd.replayer.session import Session
 from ttd.replayer.shadowstack import StackFrame, StackSlot, stack_frames
-from ttd.static.layout import MemoryLayout, Region
+from ttd.static.layout import MemoryLayout, Region, RegionKind
 from ttd.static.symbols import Symbol
 
 MOST_READ = 64 << 20
@@ -107,16 +108,29 @@ class MemoryInspector:
         value = self._session.state.globals[index] if index is not None else None
         return value if isinstance(value, int) else None
 
-    def stack(self) -> list[StackFrame]:
-        """The stack in linear memory by frame, innermost first; empty for a program without a stack
-        pointer."""
+    def stack(self, most: int | None = None) -> list[StackFrame]:
+        """The stack in linear memory by frame, at most `most` of them, innermost first.
+
+        Empty for a program without a stack pointer.
+        """
+        return list(islice(self._frames(), most))
+
+    def _frames(self) -> Iterator[StackFrame]:
         return stack_frames(self._session.known, self._debug, self.layout, self._inspector.stack)
 
     def about(self, address: int) -> AddressView:
         """What a byte of memory 0 belongs to. Raises UsageError if there is no such byte."""
         self.read(address, 1)
         region = next((r for r in self.map() if r.start <= address < r.end), None)
-        frame = next((f for f in self.stack() if f.size and (f.low or 0) <= address < (f.high or 0)), None)
+        on_stack = region is not None and region.kind is RegionKind.STACK
+        frame = self._frame_of(address) if on_stack else None
         slots = frame.slots if frame is not None else ()
         slot = next((s for s in slots if s.address <= address < s.address + s.size), None)
         return AddressView(address, region, self.layout.object_at(address), frame, slot)
+
+    def _frame_of(self, address: int) -> StackFrame | None:
+        """The frame that a byte of the stack belongs to. Frames further out lie higher."""
+        for frame in self._frames():
+            if frame.low is not None and frame.high is not None and address < frame.high:
+                return frame if frame.low <= address else None
+        return None

@@ -59,23 +59,23 @@ class StackFrame:
 
 def stack_frames(
     state: State, debug: DebugInfo, layout: MemoryLayout, stack: SourceStack
-) -> list[StackFrame]:
-    """The frames of a stopped program, innermost first; those of inlined functions are part of the frame that
-    has their code. Empty for a program without a stack pointer."""
+) -> Iterator[StackFrame]:
+    """The frames of a stopped program, innermost first, each worked out when it is asked for.
+
+    Those of inlined functions are part of the frame that has their code. None without a stack pointer.
+    """
     pointer = layout.stack_pointer
     if pointer is None:
-        return []
+        return
     value = state.globals[pointer]
     bounds = _Bounds(debug.module, pointer, value if isinstance(value, int) else None)
-    frames = []
     for number, group in groupby(enumerate(stack), key=lambda item: item[1].number):
         levels = list(group)
         level, live = levels[-1]
         low, high = bounds.next(live.code, is_innermost=number == 0)
         variables = (slot for each, _ in levels for slot in _variables(state, debug, stack, each))
         slots = tuple(_slots(variables, low, high))
-        frames.append(StackFrame(level, live.name, live.location, low, high, slots))
-    return frames
+        yield StackFrame(level, live.name, live.location, low, high, slots)
 
 
 class _Bounds:
@@ -86,11 +86,12 @@ class _Bounds:
         self._module = module
         self._pointer = pointer
         self._at = value
+        self._uses: dict[int, StackUse | None] = {}
 
     def next(self, frame: Frame, is_innermost: bool) -> tuple[int | None, int | None]:
         """Lowest address of a frame, and the one behind it. Call with each frame, innermost first."""
         low = self._at
-        use = stack_use(self._module.functions[frame.function].code, self._pointer)
+        use = self._use(frame.function)
         if use is None:
             return low, low
         if use.taken_from is None:
@@ -101,6 +102,11 @@ class _Bounds:
             return low, low
         self._at = high
         return (base if low is None else low), high
+
+    def _use(self, function: int) -> StackUse | None:
+        if function not in self._uses:
+            self._uses[function] = stack_use(self._module.functions[function].code, self._pointer)
+        return self._uses[function]
 
     def _leaf(self, use: StackUse, high: int | None) -> tuple[int | None, int | None]:
         """A function that calls nothing uses the bytes below the stack pointer without moving it."""

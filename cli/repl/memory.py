@@ -256,21 +256,16 @@ def stack(session: Session, call: Call) -> None:
     With COUNT only so many frames, innermost first.
     """
     most = call.count() if call.arguments else PAGE
-    frames = session.debugger.memory.stack()
+    frames = session.debugger.memory.stack(most + 1)
     if not frames:
-        pointer = session.debugger.memory.stack_pointer()
+        has_none = session.debugger.memory.stack_pointer() is None
         raise UsageError(
-            "no stack: the program keeps none in linear memory"
-            if pointer is None
-            else "no stack: the program has returned"
+            f"no stack: the program {'keeps none in linear memory' if has_none else 'has returned'}"
         )
     for frame in frames[:most]:
         _show_frame(session, frame)
     if len(frames) > most:
-        left = len(frames) - most
-        session.console.write(
-            f"({left} more frame{'s' if left > 1 else ''}; 'stack {len(frames)}' shows all)"
-        )
+        session.console.write(f"(there are more; 'stack {most * 10}' shows more of them)")
 
 
 def _show_frame(session: Session, frame: StackFrame) -> None:

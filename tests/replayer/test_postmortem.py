@@ -63,7 +63,7 @@ def test_a_dump_of_a_trap_says_so(debug: Debug) -> None:
     live.goto(ToEnd())
     with opened(live.core_dump()) as core:
         assert core.ending.trap is not None and core.ending.trap.kind is TrapKind.DIVIDE_BY_ZERO
-        assert [view.describe() for view in core.frames()] == [view.describe() for view in live.frames()]
+        assert core.frames() == live.frames()
 
 
 MOTIONS: list[Callable[[Debugger], object]] = [
