@@ -11,6 +11,7 @@ from tests.support import Guests
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.framebases import always_live, frame_bases
 from ttd.engine.validate import load_module
+from ttd.replayer import session
 from ttd.wasm.model import Module
 
 
@@ -73,3 +74,10 @@ def _damaged(module: Module, name: str, generator: random.Random) -> Module:
 
 def test_a_module_without_debug_information_has_none(module: Module) -> None:
     assert frame_bases(replace(module, customs=())) == {}
+
+
+def test_a_replay_remembers_them(module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict(session.remembered_bases(module))
+    assert found == dict(frame_bases(module)) != {}
+    monkeypatch.setattr(session, "frame_bases", lambda module: {})
+    assert session.remembered_bases(module) == found

@@ -68,13 +68,15 @@ def frame_bases(module: Module) -> Mapping[int, int]:
     return found
 
 
-def always_live(module: Module) -> Callable[[int], int]:
+def always_live(
+    module: Module, find: Callable[[Module], Mapping[int, int]] = frame_bases
+) -> Callable[[int], int]:
     """By function, the mask of locals that debugging needs everywhere; found when first asked for."""
     known: list[Mapping[int, int]] = []
 
     def mask(function: int) -> int:
         if not known:
-            known.append(frame_bases(module))
+            known.append(find(module))
         return known[0].get(function, 0)
 
     return mask
