@@ -54,8 +54,12 @@ _EFFECTS = {
 }
 """By name; Rust's are as `alloc::alloc` declares them (size, align; pointer, size, align, new size)."""
 
-_OPERATOR = re.compile(r"_Z(?P<new>n[wa])[jmy]|_Zd[la]Pv")
-"""operator new and delete, mangled (Itanium C++ ABI 5.1.3): the size is unsigned int, long or long long."""
+_OPERATOR = re.compile(
+    r"_Z(?P<mangled>n)[wa][jmy](?!Pv)|_Zd[la]Pv(?!S_)|operator (?P<plain>new)(?:\[\])?\(unsigned [^*]*\)$"
+    r"|operator delete(?:\[\])?\(void\*(?!, void\*)"
+)
+"""operator new and delete, mangled (Itanium C++ ABI 5.1.3) or as linkers write them in the name section; not
+those that place an object where the caller says."""
 _RUST = re.compile(r"(?:^|\d_?)__r(?:ust|dl|g)_(alloc|alloc_zeroed|realloc|dealloc)$")
 """Rust's allocator, the default one and one that the program brings; names may be mangled (RFC 2603)."""
 _PREFIX = re.compile(r"^(?:c\.malloc\.|__libc_|dl|emscripten_builtin_|je_|mi_)")
@@ -66,7 +70,7 @@ def effect_of(name: str) -> Effect | None:
     """What the function with this name in the name section does to the heap; None for any other function."""
     operator, rust = _OPERATOR.match(name), _RUST.search(name)
     if operator is not None:
-        return Effect((0,)) if operator["new"] else Effect(frees=0)
+        return Effect((0,)) if operator["mangled"] or operator["plain"] else Effect(frees=0)
     if rust is not None:
         return _EFFECTS[f"__rust_{rust[1]}"]
     return _EFFECTS.get(_PREFIX.sub("", name))
