@@ -129,7 +129,41 @@ def test_values_have_64_bits() -> None:
 
 
 def test_a_piece_is_never_filled_up() -> None:
-    assert at(("lit1", ()), ("stack_value", ()), ("piece", (9,))) == Unavailable("partly optimized out")
+    assert at(("lit1", ()), ("stack_value", ()), ("piece", (9,))) == Unavailable("optimized out")
+
+
+def test_of_an_object_in_pieces_some_may_be_lost() -> None:
+    lost, kept = ("WASM_location", (0, 2)), ("WASM_location", (0, 0))
+    value: Operation = ("stack_value", ())
+    four: Operation = ("piece", (4,))
+    assert at(lost, value, four, kept, value, four) == Immediate(b"\0\0\0\0\x20\0\0\0", ((0, 4),))
+    assert at(kept, value, four, four) == Immediate(b"\x20" + bytes(7), ((4, 8),))
+    assert at(lost, value, four, four) == Unavailable("optimized out")
+    assert at(("entry_value", (0,)), value, four, kept, value, ("piece", (1,))) == Immediate(
+        b"\0\0\0\0\x20", ((0, 4),)
+    )
+
+
+def test_pieces_of_bits_are_put_together() -> None:
+    low: list[Operation] = [("const1u", (0b1011,)), ("stack_value", ()), ("bit_piece", (4, 0))]
+    high: list[Operation] = [("addr", (6,)), ("bit_piece", (12, 4))]  # of the bytes 6 and 7
+    assert at(*low, *high) == Immediate((0x70 << 4 | 0b1011).to_bytes(2, "little"))
+    assert at(
+        *low, ("bit_piece", (9, 0)), ("lit1", ()), ("stack_value", ()), ("bit_piece", (3, 0))
+    ) == Immediate((0b1011 | 1 << 13).to_bytes(2, "little"), ((0, 2),))
+    assert isinstance(at(("addr", (0,)), ("bit_piece", (1 << 30, 0))), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("operation", "reason"),
+    [
+        (("entry_value", (0,)), "optimized out"),
+        (("GNU_entry_value", ()), "optimized out"),
+        (("implicit_pointer", (0x40, 0)), "synthetic pointer"),
+    ],
+)
+def test_what_is_lost_says_so(operation: Operation, reason: str) -> None:
+    assert at(operation, ("stack_value", ())) == Unavailable(reason)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +223,9 @@ NAMES = sorted(
         "WASM_location",
         "implicit_value",
         "convert",
+        "bit_piece",
+        "entry_value",
+        "implicit_pointer",
         "lit3",
         "x",
     }

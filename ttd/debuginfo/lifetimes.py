@@ -37,6 +37,10 @@ class Lifetimes:
         """
         return self._function(function).life_of_local(local, start)
 
+    def end_of_argument(self, function: int, local: int) -> int:
+        """From where on a parameter may hold another value than it was called with; 0 if it is none."""
+        return self._function(function).end_of_argument(local)
+
     def end_of_operand(self, function: int, operand: int, start: int) -> int:
         """From where on an operand (0: the bottom of the stack) is no longer the one of `start`."""
         return self._function(function).end_of_operand(operand, start)
@@ -66,6 +70,9 @@ class _FunctionLifetimes:
         later = writes[bisect_left(writes, first) :]
         ends = (min(self._behind(index), self._outermost_loop(index, start)) for index in later)
         return start, min(ends, default=self._offsets[-1] + 1)
+
+    def end_of_argument(self, local: int) -> int:
+        return self.life_of_local(local, self._offsets[0])[1] if local < self._parameters else 0
 
     def _outermost_loop(self, index: int, start: int) -> int:
         """Where the outermost loop around an instruction opens that opens at or behind `start`.

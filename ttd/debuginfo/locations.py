@@ -54,10 +54,12 @@ class InMemory:
 class Immediate:
     """The object has no address: its bytes are known (it is in a WebAssembly local, say, or a constant).
 
-    `data` may be longer than the object (a char in a 32-bit local): the first bytes are its.
+    `data` may be longer than the object (a char in a 32-bit local): the first bytes are its. Of an object in
+    pieces some may be lost: `lost` are the [start, end) of bytes that `data` has zeros for.
     """
 
     data: bytes
+    lost: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,47 @@ class _Damaged(Exception):
     """The expression is malformed, or uses what has no meaning in WebAssembly."""
 
 
+class _Lost(_Damaged):
+    """What is described was there, but is no more."""
+
+
+_PIECES = frozenset({"piece", "bit_piece"})
+
+
+class _Pieces:
+    """An object that is put together of pieces, of which some may be lost (DWARF 5, 2.6.1.2)."""
+
+    def __init__(self) -> None:
+        self.width = 0
+        """Bits so far."""
+        self._bits = 0
+        self._lost: list[tuple[int, int]] = []
+        self._is_known = False
+
+    def add(self, bits: int | None, width: int) -> None:
+        """The next `width` bits; None: they are lost. Raises _Damaged if there are too many."""
+        if width < 0 or self.width + width > MOST_BITS:
+            raise _Damaged("oversized piece")
+        end = self.width + width
+        if bits is None:
+            self._lost.append((self.width // 8, (end + 7) // 8))
+        else:
+            self._bits |= (bits & (1 << width) - 1) << self.width
+            self._is_known = self._is_known or width > 0
+        self.width = end
+
+    @property
+    def place(self) -> Place:
+        """The object."""
+        if not self._is_known:
+            return OPTIMIZED_OUT
+        return Immediate(self._bits.to_bytes((self.width + 7) // 8, "little"), tuple(self._lost))
+
+
+MOST_BITS = 8 << 20
+"""Bits of an object in pieces."""
+
+
 def locate(
     program: LocationProgram, frame_base: LocationProgram | None, machine: Machine, size: int = 4
 ) -> Place:
@@ -144,8 +187,7 @@ class _Evaluation:
         """The bytes of the object, where the expression has said what they are rather than where."""
         self.whole: bytes | None = None
         """All bytes of the WebAssembly value on top of the stack, which may be wider than an address."""
-        self.pieces: list[bytes] = []
-        self.in_pieces = False
+        self.pieces = _Pieces()
 
     def run(self, operations: Sequence[Operation]) -> Place:
         steps, at = 0, 0
@@ -155,16 +197,28 @@ class _Evaluation:
             steps += 1
             if steps > MAX_STEPS:
                 raise _Damaged("endless location expression")
-            jump = self._perform(name, arguments)
+            try:
+                jump = self._perform(name, arguments)
+            except _Lost:
+                jump = self._next_piece(operations, at)
+                if jump is None:
+                    raise
             if jump is not None:
                 if not 0 <= jump <= len(operations):
                     raise _Damaged("location jumps out of itself")
                 at = jump
-        if self.in_pieces:
-            return Immediate(b"".join(self.pieces))
+        if self.pieces.width:
+            return self.pieces.place
         if self.value is not None:
             return Immediate(self.value)
         return InMemory(self.address()) if self.stack else OPTIMIZED_OUT
+
+    def _next_piece(self, operations: Sequence[Operation], at: int) -> int | None:
+        """Where the piece ends that is being described and is lost; None where there are no pieces."""
+        self.stack.clear()
+        self.value = self.whole = None
+        ends = (number for number in range(at, len(operations)) if operations[number][0] in _PIECES)
+        return next(ends, None)
 
     def pop(self) -> int:
         if not self.stack:
@@ -204,6 +258,12 @@ class _Evaluation:
             self._wasm_location(_number(arguments, 0), _number(arguments, 1))
         elif name == "convert":
             self.convert(_number(arguments, 0), _number(arguments, 1))
+        elif name == "bit_piece":
+            self.bit_piece(_number(arguments, 0), _number(arguments, 1))
+        elif name in ("entry_value", "GNU_entry_value"):
+            raise _Lost("optimized out")  # where the parameter is kept, `scopes` has named its local instead
+        elif name in ("implicit_pointer", "GNU_implicit_pointer"):
+            raise _Lost("synthetic pointer")
         elif name == "implicit_value" and arguments and isinstance(arguments[0], bytes):
             self.value = arguments[0]
         elif name.startswith("lit") and name[3:].isdigit():
@@ -222,7 +282,7 @@ class _Evaluation:
             values = frame.locals if kind == 0 else frame.operands
         value = values[index] if 0 <= index < len(values) else None
         if not isinstance(value, int):
-            raise _Damaged("optimized out")
+            raise _Lost("optimized out")
         self.push(value)
         self.whole = value.to_bytes(16, "little")
 
@@ -253,16 +313,17 @@ class _Evaluation:
 
     def piece(self, length: int) -> None:
         """The next `length` bytes of the object are what was just described."""
-        if not 0 <= length <= 1 << 20:
+        self.bit_piece(8 * length, 0)
+
+    def bit_piece(self, width: int, offset: int) -> None:
+        """The next `width` bits of the object are those from bit `offset` on of what was just described."""
+        if not 0 <= width <= MOST_BITS or not 0 <= offset <= MOST_BITS:
             raise _Damaged("oversized piece")
-        if self.value is not None and len(self.value) >= length:
-            data = self.value[:length]
-        elif self.value is None and self.stack:
+        length, data = (offset + width + 7) // 8, self.value
+        if data is None and self.stack:
             data = self.machine.read_memory(self.address(), length)
-        else:
-            raise _Damaged("partly optimized out")
-        self.in_pieces = True
-        self.pieces.append(data)
+        is_whole = data is not None and len(data) >= length
+        self.pieces.add(int.from_bytes(data or b"", "little") >> offset if is_whole else None, width)
         self.stack.clear()
         self.value = self.whole = None
 

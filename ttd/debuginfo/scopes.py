@@ -156,7 +156,7 @@ class VariableReader:
         parts: list[LocationRange] = []
         since: dict[Operation, int] = {}
         end = 0
-        for part in program.ranges:
+        for part in (self._with_arguments(part, function) for part in program.ranges):
             begin = part.start if part.start != ALWAYS[0] else max(part.start, start)
             # What the range before this one named, too, is not written anew here.
             since = {op: since.get(op, begin) if end == part.start else begin for op in part.operations}
@@ -178,6 +178,16 @@ class VariableReader:
                 until = self._lifetimes.end_of_operand(function, index, since[operation])
                 start, end = max(start, begin), min(end, until)
         return part if (start, end) == (part.start, part.end) else replace(part, start=start, end=end)
+
+    def _with_arguments(self, part: LocationRange, function: int) -> LocationRange:
+        """`part` with the locals in which parameters still are for the values that they had at entry."""
+        end, operations = part.end, list(part.operations)
+        for number, (name, arguments) in enumerate(operations):
+            local = arguments[0] if name == "entry_value" and arguments else None
+            kept = self._lifetimes.end_of_argument(function, local) if isinstance(local, int) else 0
+            if isinstance(local, int) and kept > part.start:
+                operations[number], end = ("WASM_location", (0, local)), min(end, kept)
+        return replace(part, end=end, operations=tuple(operations))
 
     def _was_stripped(self, program: LocationProgram) -> bool:
         """Whether it is where the linker puts what it dropped: at an address, or global, of all ones."""
@@ -275,6 +285,8 @@ def _operation(operation: DWARFExprOp, numbers: dict[int, int], unit: Unit) -> O
         return "addr", (unit.units.dwarf.get_addr(unit.cu, int(first)),)
     if name in ("skip", "bra"):  # bytes from behind the operation (3 long) become the number of an operation
         return name, (numbers[operation.offset + 3 + int(first)],)
+    if name in ("entry_value", "GNU_entry_value"):
+        return "entry_value", _local_at_entry(first)
     if name == "convert" and first:
         return name, _bits(unit.cu.get_DIE_from_refaddr(unit.cu.cu_offset + int(first)))
     return name, tuple(_argument(item) for item in operation.args)
@@ -296,6 +308,16 @@ _SIGNED = frozenset((0x05, 0x06))
 """DW_ATE_signed, DW_ATE_signed_char."""
 _INTEGERS = _SIGNED | {0x02, 0x07, 0x08, 0x10}
 """And DW_ATE_boolean, DW_ATE_unsigned, DW_ATE_unsigned_char, DW_ATE_UTF."""
+
+
+def _local_at_entry(nested: object) -> tuple[int, ...]:
+    """The local whose value at entry is asked for; nothing where it is anything else (DWARF 5, 2.5.1.7)."""
+    operations = nested if isinstance(nested, list) else []
+    names = [operation.op_name for operation in operations]
+    if names not in (["DW_OP_WASM_location"], ["DW_OP_WASM_location", "DW_OP_stack_value"]):
+        return ()
+    kind, index = operations[0].args[:2]
+    return (int(index),) if kind == 0 else ()
 
 
 def _argument(item: object) -> int | bytes:

@@ -182,6 +182,8 @@ class TypedValue:
     bit_size: int | None = None
     bit_offset: int = 0
     function: int | None = None
+    lost: tuple[tuple[int, int], ...] = ()
+    """The [start, end) of bytes of `immediate` that are not known."""
     in_frame: bool = False
     """Whether it lies in the selected frame's own storage, and so dies with it."""
 
@@ -194,7 +196,7 @@ class TypedValue:
         if isinstance(place, InMemory):
             value = cls(type_, context, place.address, place.memory, in_frame=in_frame)
         elif isinstance(place, Immediate):
-            value = cls(type_, context, immediate=place.data, in_frame=in_frame)
+            value = cls(type_, context, immediate=place.data, lost=place.lost, in_frame=in_frame)
         elif isinstance(place, Unavailable):
             value = cls(type_, context, unavailable=place.reason, in_frame=in_frame)
         return value.referenced()
@@ -224,8 +226,9 @@ class TypedValue:
         size = self.size
         if self.address is not None:
             return self.context.read_memory(self.address, size, self.memory)
-        if self.immediate is None or len(self.immediate) < size:
-            why = "is not available: partly optimized out" if self.in_frame else "is only partly known"
+        if self.immediate is None or len(self.immediate) < size or self._is_lost(0, size):
+            is_lost = self.in_frame or self.lost
+            why = "is not available: partly optimized out" if is_lost else "is only partly known"
             raise ExpressionError(f"the value {why}")
         return self.immediate[:size]
 
@@ -299,8 +302,18 @@ class TypedValue:
             address = (self.address + offset) & ((1 << 8 * self.context.debug.address_size) - 1)
             return replace(self, type=type_, address=address, bit_size=None, bit_offset=0)
         data = self.immediate[offset:] if self.immediate is not None and offset >= 0 else self.immediate
-        lost = "optimized out" if data == b"" and type_.size and self.in_frame else self.unavailable
-        return replace(self, type=type_, immediate=data, unavailable=lost, bit_size=None, bit_offset=0)
+        is_lost = (data == b"" and self.in_frame) or self._is_lost(offset, type_.size or 0, wholly=_has_parts(type_))
+        reason = "optimized out" if is_lost and type_.size else self.unavailable
+        lost = tuple((start - offset, end - offset) for start, end in self.lost)
+        return replace(
+            self, type=type_, immediate=data, lost=lost, unavailable=reason, bit_size=None, bit_offset=0
+        )
+
+    def _is_lost(self, offset: int, size: int, wholly: bool = False) -> bool:
+        """Whether some (`wholly`: all) of `size` bytes from `offset` on are not known."""
+        overlaps = (min(end, offset + size) - max(start, offset) for start, end in self.lost)
+        lost = sum(max(overlap, 0) for overlap in overlaps)
+        return lost >= size > 0 if wholly else lost > 0
 
     def member_at(self, member: Member) -> TypedValue:
         """A member of this aggregate. One in a virtual base may turn out to be unavailable."""
@@ -380,6 +393,11 @@ class LocalsType(Type):
 
     def declare(self, declarator: str) -> str:
         return f"locals {declarator}".rstrip()
+
+
+def _has_parts(type_: Type) -> bool:
+    """Whether parts of a value can be told where others are lost."""
+    return isinstance(type_.strip(), AggregateType | ArrayType)
 
 
 @dataclass(frozen=True, eq=False)
