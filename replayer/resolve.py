@@ -8,7 +8,7 @@ May import base, wasm, debuginfo and this package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ttd.debuginfo.calls import InlinedCall
@@ -123,14 +123,21 @@ class Resolver:
 
     def _in_function(self, name: str) -> list[Place]:
         indices = self._debug.find_functions(name)
-        found = [(index, self._debug.breakpoint_pc(index)) for index in indices]
-        places = [self._place(pc) for _, pc in found if pc is not None]
+        places = list(self._beginnings(indices))
         places += [self._in_call(call) for call in self._debug.calls_of(name)]
         if not places and not indices:
             raise UsageError(f"function {name!r} is not defined; `info functions` lists them")
         if not places:
             raise UsageError(f"{name} is imported and has no code here; use `catch call {name}`")
         return sorted(set(places), key=lambda place: (place.pc, place.hidden))
+
+    def _beginnings(self, indices: Iterable[int]) -> Iterator[Place]:
+        """Where functions begin: before what is inlined there."""
+        for index in indices:
+            pc = self._debug.breakpoint_pc(index)
+            if pc is not None:
+                place = self._place(pc)
+                yield self._place(pc, self._lines.places(index).arrivals.get(place.pc, 0))
 
     def _in_call(self, call: InlinedCall) -> Place:
         """Where an inlined function begins."""

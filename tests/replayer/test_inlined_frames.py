@@ -261,3 +261,15 @@ def test_conditions_are_asked_in_the_inlined_function(debug: Debug, guest: Guest
 def test_a_function_that_is_not_there_is_still_refused(debug: Debug) -> None:
     with pytest.raises(UsageError, match="not defined"):
         debug("inlines -O2").break_("squared")
+
+
+def test_the_rounds_of_an_inlined_loop_are_no_calls(debug: Debug, guest: Guests) -> None:
+    debugger = debug("inlinedloop -O2")
+    debugger.break_("main")
+    debugger.continue_()
+    stops = [shown(guest, "inlinedloop", debugger.step()) for _ in range(10)]
+    assert {(function, hidden) for function, _, hidden in stops[:9]} == {("drain", 0)}
+    assert stops[9][:2] == ("main", "keep")
+    debugger.step(4, reverse=True)
+    assert shown(guest, "inlinedloop", debugger.finish(reverse=True)) == ("main", "drain", 1)
+    assert shown(guest, "inlinedloop", debugger.next()) == ("main", "keep", 0)
