@@ -302,7 +302,9 @@ class TypedValue:
             address = (self.address + offset) & ((1 << 8 * self.context.debug.address_size) - 1)
             return replace(self, type=type_, address=address, bit_size=None, bit_offset=0)
         data = self.immediate[offset:] if self.immediate is not None and offset >= 0 else self.immediate
-        is_lost = (data == b"" and self.in_frame) or self._is_lost(offset, type_.size or 0, wholly=_has_parts(type_))
+        is_lost = (data == b"" and self.in_frame) or self._is_lost(
+            offset, type_.size or 0, wholly=_has_parts(type_)
+        )
         reason = "optimized out" if is_lost and type_.size else self.unavailable
         lost = tuple((start - offset, end - offset) for start, end in self.lost)
         return replace(
