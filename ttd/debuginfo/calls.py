@@ -36,10 +36,19 @@ def inlined_calls(
     `name` is that in the source, with or without namespaces and classes, or the symbol's.
     """
     for unit in units:
-        if _may_inline(unit):
-            for entry in unit.index.entries.values():
-                if entry.tag == INLINED and (name is None or _is_called(entry, name, reader)):
-                    yield from _call(entry, unit)
+        known: dict[object, bool] = {}
+        for entry in unit.index.entries.values() if _may_inline(unit) else ():
+            if entry.tag == INLINED and (name is None or _is_wanted(entry, name, reader, known)):
+                yield from _call(entry, unit)
+
+
+def _is_wanted(entry: Entry, name: str, reader: VariableReader, known: dict[object, bool]) -> bool:
+    """Whether it is a call of what is called `name`; asked once for each function of the unit."""
+    origin = entry.die.attributes.get("DW_AT_abstract_origin")
+    key = origin.value if origin is not None else None
+    if key not in known:
+        known[key] = _is_called(entry, name, reader)
+    return known[key]
 
 
 def _call(entry: Entry, unit: Unit) -> Iterator[InlinedCall]:
