@@ -44,7 +44,7 @@ def dumps(draw: st.DrawFn) -> CoreDump:
     instance = CoreInstance(0, tuple(range(len(images))), tuple(range(len(globals_))))
     return CoreDump(
         draw(st.text(max_size=5)), ("m",), (instance,), tuple(draw(st.lists(frames, max_size=3))), images,
-        globals_, module=draw(st.none() | st.binary(max_size=9)),
+        globals_, tuple(draw(st.booleans()) for _ in images), module=draw(st.none() | st.binary(max_size=9)),
         debug_info=draw(st.none() | st.binary(max_size=9)),
         sources=draw(st.dictionaries(st.text(max_size=4), st.binary(max_size=9), max_size=2)),
     )  # fmt: skip

@@ -68,6 +68,7 @@ def capture(
     instance = CoreInstance(0, tuple(range(len(memories))), tuple(range(len(globals_))))
     return CoreDump(
         program, (program,), (instance,), tuple(frames), memories, tuple(globals_),
+        is64=tuple(memory.is64 for memory in module.memories),
         extra=_extra(state, module, trap), module=module.data, debug_info=debug_info,
         sources=sources or {},
     )  # fmt: skip

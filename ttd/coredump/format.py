@@ -94,6 +94,8 @@ class CoreDump:
     frames: tuple[CoreFrame, ...]
     memories: tuple[MemoryImage, ...]
     globals: tuple[TypedBits, ...]
+    is64: tuple[bool, ...] = ()
+    """Of each memory, whether its addresses have 64 bits; missing ones do not."""
     thread: str = "main"
     extra: Mapping[str, object] | None = None
     """What ttd adds; None in a dump that somebody else wrote."""
@@ -113,9 +115,11 @@ def write(dump: CoreDump) -> bytes:
     builder.custom("coreinstances", _vector(dump.instances, _instance))
     builder.custom("corestack", b"\0" + _name(dump.thread) + _vector(dump.frames, _frame))
     for number, image in enumerate(dump.memories):
-        builder.memory(MemoryType(image.size // WASM_PAGE, None, False))
+        is64 = number < len(dump.is64) and dump.is64[number]
+        builder.memory(MemoryType(image.size // WASM_PAGE, None, is64))
         for start, data in _segments(image):
-            builder.data(SegmentMode.ACTIVE, data, number, Code().emit("i32.const", start))
+            place = Code().emit("i64.const" if is64 else "i32.const", start)
+            builder.data(SegmentMode.ACTIVE, data, number, place)
     for value in dump.globals:
         builder.global_(GlobalType(value.type, False), _constant(value))
     if dump.extra is not None:
@@ -217,7 +221,8 @@ def _read(module: Module) -> CoreDump:
     instances = _instances(module, len(memories), len(globals_))
     extra = _contents_of(module, "ttd:core")
     return CoreDump(
-        _program(module), _modules(module), instances, frames, memories, globals_, thread,
+        _program(module), _modules(module), instances, frames, memories, globals_,
+        tuple(memory.is64 for memory in module.memories), thread,
         _extra(extra) if extra is not None else None, _contents_of(module, "ttd:module"),
         _contents_of(module, "ttd:debug"), dict(_sources(module)),
     )  # fmt: skip
