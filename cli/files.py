@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.output import plain
-from ttd.errors import DamagedTrace, InvalidModule, UsageError
+from ttd.errors import DamagedTrace, InvalidModule, TtdError, UsageError
 
 if TYPE_CHECKING:
     from ttd.replayer.recording import Recording
@@ -107,12 +107,24 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file; one that is there is replaced. Raises UsageError if that cannot be done."""
+def write_core_dump(path: Path, data: bytes) -> None:
+    """Write a core dump; one that is there is replaced. Raises UsageError if that cannot be done, and for a
+    file that is anything else."""
     try:
+        if path.exists() and not _is_core_dump(path):
+            raise UsageError(f"{path} exists and is no core dump; it is not replaced, choose another name")
         path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', error)}") from error
+
+
+def _is_core_dump(path: Path) -> bool:
+    from ttd.coredump.format import is_core_dump
+
+    try:
+        return is_module(path) and is_core_dump(read_bytes(path))
+    except TtdError:
+        return False
 
 
 def is_module(path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ttd.cli.files import engine_option, open_trace, replaying_engine, trace_argument, write_new
+from ttd.cli.files import engine_option, open_trace, replaying_engine, trace_argument, write_core_dump
 from ttd.cli.group import Command
 from ttd.cli.output import Progress, plain, size
 
@@ -48,5 +48,5 @@ def command(trace: Path | None, output: Path | None, at: str, engine: str | None
         debugger.goto(parse_target(at))
         data, position = debugger.core_dump(), debugger.position
         path = output or Path(f"{opened.path.stem}.coredump")
-    write_new(path, data)
+    write_core_dump(path, data)
     click.echo(f"Wrote {plain(str(path))}, {size(len(data))}: the moment {position}.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ttd.cli.files import ENGINES, debug_info_option, write_new
+from ttd.cli.files import ENGINES, debug_info_option, write_core_dump
 from ttd.cli.group import Command
 from ttd.cli.output import Progress, plain
 from ttd.errors import UsageError
@@ -119,7 +119,7 @@ def _write_core_dump(path: Path, dump: CoreDump, quiet: bool) -> None:
     from ttd.coredump.format import write
 
     try:
-        write_new(path, write(dump))
+        write_core_dump(path, write(dump))
     except UsageError as error:
         click.echo(f"ttd: {plain(str(error))}", err=True)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from ttd.cli.files import write_new
+from ttd.cli.files import write_core_dump
 from ttd.cli.output import plain, size
 from ttd.cli.repl.command import Call, Command, Complete, Group, Repeat, resolve
 from ttd.cli.repl.console import Style
@@ -137,7 +137,7 @@ def core(session: Session, call: Call) -> None:
     program = PurePath(session.debugger.trace.manifest.program)
     path = Path(call.arguments or f"{program.stem or 'program'}.coredump").expanduser()
     data = session.debugger.core_dump()
-    write_new(path, data)
+    write_core_dump(path, data)
     session.console.write(
         f"Wrote {plain(str(path))}, {size(len(data))}; 'ttd replay {plain(str(path))}' opens it."
     )

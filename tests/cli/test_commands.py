@@ -458,6 +458,15 @@ def test_core_writes_a_dump_of_a_recording(ttd: Ttd, recorded: Recorded, tmp_pat
     assert "has no past" in ttd("replay", "other.coredump", "--at", "end", "-e", "bt").error
 
 
+def test_no_other_file_is_replaced_by_a_core_dump(ttd: Ttd, recorded: Recorded, program: Program) -> None:
+    trace, module = str(recorded("calls")), program("hello")
+    before = Path(module).read_bytes()
+    assert f"{module} exists and is no core dump" in ttd("core", trace, "-o", module).error
+    assert Path(module).read_bytes() == before
+    assert "is no core dump" in ttd("core", trace, "-o", ".").error
+    assert [ttd("core", trace, "-o", "twice.coredump").code for _ in range(2)] == [0, 0]
+
+
 def test_the_prompt_dumps_core(ttd: Ttd, recorded: Recorded) -> None:
     ran = ttd(
         "replay", str(recorded("calls")), "-e", "break leaf", "-e", "continue", "-e", "gcore here.coredump"

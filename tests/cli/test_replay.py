@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -175,8 +176,9 @@ def test_failing_command_ends_the_script_with_one_line_and_exit_1(
 
 
 @pytest.fixture(scope="module")
-def debugger(recorded: Recorded) -> Iterator[Debugger]:
-    with Trace.open(recorded("calls")) as trace, Debugger(trace) as debugger:
+def debugger(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debugger]:
+    folder = tmp_path_factory.mktemp("typed")  # some commands write files
+    with Trace.open(recorded("calls")) as trace, Debugger(trace) as debugger, contextlib.chdir(folder):
         yield debugger
 
 
