@@ -34,7 +34,7 @@ def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(session_module, "FIRST_SLICE", 1)
         monkeypatch.setattr(session_module.Session, "_tune", lambda *_: None)
         monkeypatch.setattr(snapshots_module, "GROWTH", 1.0)
-        monkeypatch.setattr(Timeline, "_between", between)
+        monkeypatch.setattr(Timeline, "between", between)
 
 
 def forward(debugger: Debugger) -> list[Position]:
