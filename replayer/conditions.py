@@ -61,6 +61,7 @@ class Conditions:
                 is_complete = False
             else:
                 found[probe] = predicate
+                is_complete &= predicate.is_complete
         return found, is_complete
 
     def _predicate(self, probe: CodeProbe, asked: Sequence[Armed]) -> Predicate | None:

@@ -24,7 +24,8 @@ CONDITIONS = [
     ("loops", "loops.c:26", "grid[row][column] & 1 && &grid[row][column] < &grid[2][3]"),
     ("loops", "loops.c:26", "*(&grid[0][0] + row * 5 + column) == total % 7 || $local0 == 0"),
     ("loops", "loops.c:26", "*(int *)(row > 4 ? -1u : 1024) == 77"),  # an error in the last row
-    ("loops", "loops.c:26", "line > 20 && $tick"),  # nothing for compiled code
+    ("loops", "loops.c:26", "line > 20 && $tick % 2"),  # half for compiled code
+    ("loops", "loops.c:26", "$tick && line > 20"),  # nothing for it
     ("calls", "factorial", "n == 3 || (char)n == 5"),
     ("calls", "is_odd", "n > 4"),
     ("calls", "leaf", "(a ? b : a) == 4"),

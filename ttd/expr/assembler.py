@@ -104,6 +104,7 @@ class Assembler:
         self.module = module
         self._arguments: dict[int, ValType] = {}
         self._temporaries: dict[tuple[str, ValType], int] = {}
+        self._is_complete = True
 
     def predicate(self, code: Piece) -> Predicate:
         """The predicate of this code."""
@@ -117,7 +118,8 @@ class Assembler:
             for each in Code(code).finished()
         )
         temporaries = tuple(type_ for _, type_ in self._temporaries)
-        return Predicate(tuple(self._arguments.items()), temporaries, encode_expression(instructions, {}))
+        encoded = encode_expression(instructions, {})
+        return Predicate(tuple(self._arguments.items()), temporaries, encoded, self._is_complete)
 
     def argument(self, local: int, type_: ValType) -> Piece:
         """The value of a local of the function."""
@@ -180,6 +182,11 @@ class Assembler:
         outside = piece(end, ("i64.const", size), "i64.sub", "i64.gt_u")
         code = piece(address, ("local.tee", there), widen, outside)
         return piece(code, self.doubt_if(), ("local.get", there))
+
+    def doubt(self) -> Piece:
+        """Return DOUBT, in place of a condition that has no compiled form."""
+        self._is_complete = False
+        return piece(("i32.const", DOUBT), "return")
 
     def doubt_if(self) -> Piece:
         """Return DOUBT if what is on the stack is not 0."""

@@ -97,7 +97,8 @@ def compile_any(
     """The predicate that one of the expressions is true, in the frames of a function that stand at `pc`.
 
     Each comes with how many functions inlined there are hidden from it (see `ttd.debuginfo.stack`).
-    None if one of them cannot be compiled. `is_known` tells of each local whether its value is known there.
+    None if one of them cannot be compiled. The right side of && need not be: it is left to others then
+    (`Predicate.is_complete`). `is_known` tells of each local whether its value is known there.
     """
     assembler = Assembler(debug.module)
     try:
@@ -317,7 +318,7 @@ class _Compiler:
             if isinstance(node.left, Text):
                 return self._same_text(node, node.left, node.right)
         if node.operator in ("&&", "||"):
-            left, right = self.truth(node.left), self.truth(node.right)
+            left, right = self.truth(node.left), self._right(node)
             yes, no = (right, constant(INT, 0)) if node.operator == "&&" else (constant(INT, 1), right)
             return self._int(choose(left, yes, no, INT.wasm))
         first, second = self._part(node.left), self._part(node.right)
@@ -328,6 +329,15 @@ class _Compiler:
             if stepped is not None:
                 return stepped
         return self._calculate(first, second, node)
+
+    def _right(self, node: Binary) -> Piece:
+        """The right side of && or ||: where it is asked at all, it may be left to the evaluator."""
+        try:
+            return self.truth(node.right)
+        except (NotCompiled, ExpressionError):
+            if node.operator == "||":  # then nearly all would be left to it
+                raise
+            return self._assembler.doubt()
 
     def _types(self, left: _Part, right: _Part, node: Binary) -> tuple[BaseType, BaseType]:
         arithmetic = self._evaluator.arithmetic_type

@@ -26,6 +26,8 @@ class Predicate:
     """Its own locals, behind the parameters."""
     code: bytes
     """Its instructions, the final `end` included."""
+    is_complete: bool = True
+    """Whether it decides all that was asked. One that does not says yes where others have to go on asking."""
 
     @property
     def type(self) -> FuncType:
