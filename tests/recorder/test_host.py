@@ -201,13 +201,13 @@ def test_only_source_files_are_kept(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     (tmp_path / "folder.c").mkdir()
     names = [*files, "folder.c", "missing.c"]
-    found = collect_sources([*(str(tmp_path / name) for name in names), "bad\0name.c"])
+    found = collect_sources(dict.fromkeys([*(str(tmp_path / name) for name in names), "bad\0name.c"], b""))
     assert found == {str(tmp_path / name): files[name] for name in ("good.c", "good.RS")}
 
 
 def test_a_source_that_never_ends_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.c")
-    assert collect_sources([str(tmp_path / "pipe.c")]) == {}
+    assert collect_sources({str(tmp_path / "pipe.c"): b""}) == {}
 
 
 def test_sources_of_a_module_built_elsewhere_are_found_beside_it(tmp_path: Path) -> None:
@@ -216,5 +216,5 @@ def test_sources_of_a_module_built_elsewhere_are_found_beside_it(tmp_path: Path)
     (tmp_path / "main.c").write_text("by name alone")
     (tmp_path / "secret.c").write_text("outside")
     paths = ["/build/project/src/main.c", "/build/main.c", "/build/gone.c", "/x/../secret.c/../gone.c"]
-    found = collect_sources(paths, (tmp_path,))
+    found = collect_sources(dict.fromkeys(paths, b""), (tmp_path,))
     assert found == {"/build/project/src/main.c": b"nearer", "/build/main.c": b"by name alone"}
