@@ -25,6 +25,7 @@ from ttd.replayer.calltrace import CallTrace
 from ttd.replayer.session import Interrupted, Session
 from ttd.replayer.timeline import Timeline
 from ttd.types import Location, Position
+from ttd.wasm.model import Function, ValType
 
 MOST_FRAMES = 16
 """How many callers the origin of a call has at most."""
@@ -54,12 +55,15 @@ _EFFECTS = {
 }
 """By name; Rust's are as `alloc::alloc` declares them (size, align; pointer, size, align, new size)."""
 
+_SIZE = r"unsigned (?:int|long|long long)"
+_MANGLED = r"(?:St11align_val_t)?(?:RKSt9nothrow_t)?$"
+_PLAIN = r"(?:, std::align_val_t)?(?:, std::nothrow_t const&)?\)$"
 _OPERATOR = re.compile(
-    r"_Z(?P<mangled>n)[wa][jmy](?!Pv)|_Zd[la]Pv(?!S_)|operator (?P<plain>new)(?:\[\])?\(unsigned [^*]*\)$"
-    r"|operator delete(?:\[\])?\(void\*(?!, void\*)"
+    rf"_Z(?:(?P<mangled>n)[wa][jmy]|d[la]Pv[jmy]?){_MANGLED}"
+    rf"|operator (?:(?P<plain>new)(?:\[\])?\({_SIZE}|delete(?:\[\])?\(void\*(?:, {_SIZE})?){_PLAIN}"
 )
-"""operator new and delete, mangled (Itanium C++ ABI 5.1.3) or as linkers write them in the name section; not
-those that place an object where the caller says."""
+"""operator new and delete, mangled (Itanium C++ ABI 5.1.3) or as linkers write them in the name section. Only
+the replaceable ones (C++20, 17.6.3): in others (placement new) the caller says what memory it is."""
 _RUST = re.compile(r"(?:^|\d_?)__r(?:ust|dl|g)_(alloc|alloc_zeroed|realloc|dealloc)$")
 """Rust's allocator, the default one and one that the program brings; names may be mangled (RFC 2603)."""
 _PREFIX = re.compile(r"^(?:c\.malloc\.|__libc_|dl|emscripten_builtin_|je_|mi_)")
@@ -140,10 +144,18 @@ class HeapInspector:
         found: dict[int, Effect] = {}
         for function in self._debug.module.functions:
             effect = effect_of(self._debug.names.function(function.index))
-            wanted = max((*effect.size, effect.frees or 0)) + 1 if effect is not None else 0
-            if effect is not None and len(function.type.params) >= wanted and can_tap(function):
+            if effect is not None and self._fits(effect, function):
                 found[function.index] = effect
         return found
+
+    def _fits(self, effect: Effect, function: Function) -> bool:
+        """Whether a function can be what its name says: it has the arguments, and what they point at."""
+        params, memories = function.type.params, self._debug.module.memories
+        if len(params) <= max((*effect.size, effect.frees or 0)) or not can_tap(function):
+            return False
+        return not effect.through_pointer or (
+            bool(memories) and not memories[0].is64 and params[0] is ValType.I32
+        )
 
     why_not = (
         "the program has no function called malloc, operator new or __rust_alloc (they may be inlined, or "

@@ -181,6 +181,7 @@ ALLOCATORS = """
     (local.set $p (call $realloc (local.get $p) (i32.const 40)))
     (drop (call $realloc (local.get $p) (i32.const 6000)))
     (drop (call $posix_memalign (i32.const 512) (local.get $k) (i32.const 24)))
+    (drop (call $posix_memalign (i32.const -2) (i32.const 0) (i32.const 24)))
     (drop (call $__rust_realloc (local.get $q) (i32.const 1) (i32.const 8) (i32.const 48)))
     (call $free (local.get $p))
     (call $free (i32.const 0))
@@ -194,6 +195,15 @@ ALLOCATORS = """
       (br_if $again (i32.lt_u (local.get $k) (i32.const 4))))))
 """
 
+IMITATIONS = """
+(module
+  (func $posix_memalign (param i32 i32 i32) (result i32) (i32.const 0))
+  (func $malloc (param i64) (result i64) (i64.const 5))
+  (func (export "main")
+    (drop (call $malloc (i64.const 8)))
+    (drop (call $posix_memalign (i32.const 8) (i32.const 8) (i32.const 8)))))
+"""
+
 MODULES = {
     "tail": TAIL,
     "throw": THROW,
@@ -202,6 +212,7 @@ MODULES = {
     "deep": DEEP,
     "moves": MOVES,
     "allocators": ALLOCATORS,
+    "imitations": IMITATIONS,
 }
 
 

@@ -120,7 +120,7 @@ def test_strays_and_failures_are_told(debug: Debug) -> None:
     view = debugger.heap.view()
     (stray,) = view.strays  # freed a second time
     assert stray.first in {each.address for each in view.freed}
-    assert view.failed == 6  # four times 6000 bytes by realloc, once by new, and one alignment of 0
+    assert view.failed == 10  # four times 6000 bytes by realloc, once by new, and five alignments of 0
 
 
 def test_an_address_tells_who_freed_it(debug: Debug, guest: Guests) -> None:
@@ -157,6 +157,13 @@ def test_an_interrupt_gives_up_and_keeps_what_was_found(
     assert len(debugger.heap.view().live) == 3
 
 
+def test_a_name_alone_makes_no_allocator(debug: Debug) -> None:
+    """There is no memory at which this posix_memalign could store anything."""
+    debugger = debug("wat:imitations")
+    debugger.goto(ToEnd())
+    assert [(each.address, each.size) for each in debugger.heap.view().live] == [(5, 8)]
+
+
 def test_a_program_without_allocator_says_so(debug: Debug) -> None:
     debugger = debug("wat:tail")
     assert not debugger.heap.is_known
@@ -186,6 +193,11 @@ def test_a_program_without_allocator_says_so(debug: Debug) -> None:
         ("operator new(unsigned long, void*)", None),
         ("operator delete(void*, void*)", None),
         ("Pool::operator new(unsigned long)", None),
+        ("_ZnwmSt11align_val_tRKSt9nothrow_t", Effect((0,))),
+        ("_ZdlPvmSt11align_val_t", Effect(frees=0)),
+        ("_ZnwmR5Arena", None),
+        ("_ZdlPvR5Arena", None),
+        ("operator new(unsigned long, Arena&)", None),
         ("__rust_alloc_zeroed", Effect((0,))),
         ("__rdl_realloc", Effect((3,), frees=0)),
         ("_RNvCs5QKde7ScR4H_7___rustc14___rust_dealloc", Effect(frees=0)),
