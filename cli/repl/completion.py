@@ -142,7 +142,7 @@ def _files(session: Session, text: str) -> Iterator[Candidate]:
     base = Path(folder or ("/" if text.startswith("/") else ".")).expanduser()
     try:
         entries = sorted(base.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no path has a NUL in it
         return
     for entry in entries:
         if entry.name.startswith(prefix):

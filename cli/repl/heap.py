@@ -43,11 +43,11 @@ def heap(session: Session, call: Call) -> None:
     recording on; so the first time takes about as long as the program ran.
     """
     word, _, rest = call.arguments.partition(" ")
+    most = number(rest, f"heap {word}") if rest and word in ORDERS else PAGE
     if not session.debugger.heap.is_known:
         session.console.write(f"Nothing is known of the heap: {session.debugger.heap.why_not}")
         return
     if word in ORDERS or not word:
-        most = number(rest, f"heap {word}") if rest else PAGE
         _list(session, session.debugger.heap.view(at_end=word == "leaks"), word or "biggest", most)
     else:
         _explain(session, address_of(session.debugger.evaluate(call.arguments)))

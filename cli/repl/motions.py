@@ -172,7 +172,7 @@ ROWS = (
     Command("reverse-advance", (), B, WHERE, reverse_advance, "LOCATION", ("reverse-advance main",), SAME),
     Command("reverse-continue", ("rc",), B, NO, reverse_continue, "[COUNT]", ("reverse-continue",), SAME),
     Command(
-        "goto", (), P, Complete.TARGET, goto, "POSITION | event N | PERCENT% | begin | end",
+        "goto", ("g",), P, Complete.TARGET, goto, "POSITION | event N | PERCENT% | begin | end",
         ("goto end", "goto 37%", "goto event 0", "goto begin"),
     ),
     Command("run", ("r", "start"), P, NO, run),

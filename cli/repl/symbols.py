@@ -23,7 +23,7 @@ MOST_LISTED = 500
 
 
 def whatis(session: Session, call: Call) -> None:
-    """Print the type of an expression, or what a typedef stands for.
+    """Name the type of an expression, or what a typedef means.
 
     Types are given by their names; 'ptype' writes them out. Of a typedef's name one
     level is resolved.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.cli import golden
@@ -201,6 +201,7 @@ LINES = st.builds(lambda word, rest: " ".join((word, *rest)), WORDS, st.lists(PI
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(lines=["directory \0 /x"])
 @given(lines=st.lists(LINES | st.text(max_size=12), min_size=1, max_size=4))
 def test_whatever_is_typed_is_done_or_refused_in_one_line(lines: list[str], debugger: Debugger) -> None:
     session = Session(debugger, io.StringIO(), colour=False)

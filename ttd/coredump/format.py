@@ -210,7 +210,9 @@ def read(data: bytes) -> CoreDump:
 def _read(module: Module) -> CoreDump:
     stack = module.custom("corestack")
     if stack is None:
-        raise InvalidCoreDump("a WebAssembly module, but no core dump: it has no section 'corestack'")
+        raise InvalidCoreDump(
+            "a module, not a trace, and no core dump either; `ttd record` makes a trace of it"
+        )
     has_instances = module.custom("coreinstances") is not None
     reader = _Reader(stack.data)
     reader.zero()
