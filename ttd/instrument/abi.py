@@ -169,9 +169,10 @@ def watch_span(memory: int) -> str:
 
 def size_of(type_: ValType) -> int:
     """Bytes that a value takes in a record; none for references."""
-    if type_.is_reference:
-        return 0
-    return 16 if type_ is ValType.V128 else 8
+    return _SIZES[type_]
+
+
+_SIZES = {type_: 0 if type_.is_reference else 8 for type_ in ValType} | {ValType.V128: 16}
 
 
 HEADER = 16
@@ -185,10 +186,11 @@ def offsets(types: Iterable[ValType], start: int = HEADER) -> tuple[list[int], i
     places: list[int] = []
     references = 0
     for type_ in types:
-        if type_.is_reference:
+        size = size_of(type_)
+        if size:
+            places.append(start)
+            start += size
+        else:
             places.append(references)
             references += 1
-        else:
-            places.append(start)
-            start += size_of(type_)
     return places, start

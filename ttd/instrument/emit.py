@@ -50,6 +50,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, cast
 
 from ttd.errors import InternalError
@@ -63,22 +64,35 @@ from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
 from ttd.wasm.typing import Control
 
 _BR, _BR_IF, _BR_TABLE = BY_MNEMONIC["br"], BY_MNEMONIC["br_if"], BY_MNEMONIC["br_table"]
-_BLOCK, _IF, _ELSE, _END = (BY_MNEMONIC[name] for name in ("block", "if", "else", "end"))
+_BLOCK, _IF, _END = (BY_MNEMONIC[name] for name in ("block", "if", "end"))
 _REF_FUNC = BY_MNEMONIC["ref.func"]
 TRY_TABLE = BY_MNEMONIC["try_table"]
 _OPENERS = frozenset((_BLOCK, LOOP, _IF, TRY_TABLE))
 _BRANCHES = frozenset((_BR, _BR_IF, _BR_TABLE))
-_STRUCTURE = _OPENERS | _BRANCHES | {_ELSE, _END}
 DROPS = frozenset((BY_MNEMONIC["data.drop"], BY_MNEMONIC["elem.drop"]))
 """What drops a segment."""
 SEGMENTS = DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"], _REF_FUNC}
 """What a continuation module has to ask a function of the instrumented one for. It has no segments; and its
 own references to functions would be different ones for Wasmtime, which the driver does not know."""
 NOTHING: frozenset[Opcode] = frozenset()
-_ALWAYS = frozenset((CALL, CALL_INDIRECT, RETURN_CALL, _REF_FUNC, LOOP))
+_HANDLED_PLAINLY = SEGMENTS | _OPENERS | {CALL, CALL_INDIRECT, RETURN_CALL}
+"""What may be written differently where labels stay as they are."""
+_HANDLED = _HANDLED_PLAINLY | _BRANCHES | {_END}
 
-_LOAD = {ValType.I32: 0x28, ValType.I64: 0x29, ValType.F32: 0x2A, ValType.F64: 0x2B}
-_STORE = {ValType.I32: 0x36, ValType.I64: 0x37, ValType.F32: 0x38, ValType.F64: 0x39}
+_LOAD = {
+    ValType.I32: b"\x28",
+    ValType.I64: b"\x29",
+    ValType.F32: b"\x2a",
+    ValType.F64: b"\x2b",
+    ValType.V128: b"\xfd\x00",
+}
+_STORE = {
+    ValType.I32: b"\x36",
+    ValType.I64: b"\x37",
+    ValType.F32: b"\x38",
+    ValType.F64: b"\x39",
+    ValType.V128: b"\xfd\x0b",
+}
 _ZEROS = {
     ValType.I32: b"\x41\x00",
     ValType.I64: b"\x42\x00",
@@ -96,6 +110,7 @@ _FIRST_GROUP = -2
 """The label of the block that leads to the code of the first group of sites; those of others are below."""
 
 
+@lru_cache(1 << 12)
 def local_get(index: int) -> bytes:
     return b"\x20" + write_unsigned(index)
 
@@ -141,6 +156,7 @@ def _zero(type_: ValType) -> bytes:
     return _ZEROS[type_]
 
 
+@lru_cache(1 << 14)
 def shadow_memarg(memory: int, offset: int = 0) -> bytes:
     """The immediate of an access to `memory` that promises no alignment (core 5.4.6: bit 6 tells of an
     index)."""
@@ -168,16 +184,11 @@ class Layout:
 
     def store(self, type_: ValType, offset: int) -> bytes:
         """Store a value to the shadow memory: (address, value) -> ()."""
-        code = b"\xfd\x0b" if type_ is ValType.V128 else bytes([_STORE[type_]])
-        return code + self._memarg(offset)
+        return _STORE[type_] + shadow_memarg(self.shadow, offset)
 
     def load(self, type_: ValType, offset: int) -> bytes:
         """Load a value from the shadow memory: (address) -> (value)."""
-        code = b"\xfd\x00" if type_ is ValType.V128 else bytes([_LOAD[type_]])
-        return code + self._memarg(offset)
-
-    def _memarg(self, offset: int) -> bytes:
-        return shadow_memarg(self.shadow, offset)
+        return _LOAD[type_] + shadow_memarg(self.shadow, offset)
 
 
 class Watching(Protocol):
@@ -291,14 +302,15 @@ class BodyEmitter:
         before, watching = self.before, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
         mended = self.plan.nan.behind
+        seen = (_HANDLED if structured else _HANDLED_PLAINLY) | writers
         raw = instructions[start].offset
         for index in range(start, stop):
             instruction = instructions[index]
             op = instruction.op
-            handler = None
+            if op not in seen and index not in mended and instruction.offset not in before:
+                continue
             added, watched = before.get(instruction.offset, b""), op in writers
-            if op in _ALWAYS or op in SEGMENTS or op in _STRUCTURE:
-                handler = self._handler(op, index, structured)
+            handler = self._handler(op, index, structured) if op in _HANDLED else None
             if handler is None and not added and not watched and index not in mended:
                 continue
             self.out += self.data[raw : instruction.offset]
@@ -545,7 +557,7 @@ class BodyEmitter:
         out += here + local_get(self.entry) + layout.store(ValType.I64, 8)
         references = 0
         for (local, type_), place, mending in zip(values, places, mendings, strict=True):
-            if type_.is_reference:
+            if type_ not in _STORE:
                 out += global_get(layout.references) + i32_const(place) + b"\x6a" + local_get(local)
                 out += b"\x26" + write_unsigned(layout.reference_tables[type_])
                 references += 1

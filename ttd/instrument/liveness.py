@@ -50,6 +50,9 @@ class Liveness:
             if instruction.op in _INTERESTING
         ]
         self._order.reverse()
+        self._bits = [1 << local for local in range(len(typing.function.local_types))]
+        self._opened = {control.opener: control for control in typing.controls}
+        self._ends = {control.end: control.number for control in typing.controls}
         self._headers = [0] * len(typing.controls)
         self._after = [0] * len(typing.controls)
         self.live: dict[int, int] = {}
@@ -62,19 +65,17 @@ class Liveness:
         """One pass from the end to the beginning; whether a loop header's mask grew."""
         before = list(self._headers)
         typing = self._typing
-        controls = typing.controls
-        opened = {control.opener: control for control in controls}
-        ends = {control.end: control for control in controls}
-        live = self._always
+        opened, ends, bits, always = self._opened, self._ends, self._bits, self._always
+        live = always
         branches: list[int] = []  # masks behind the open ifs whose else has been passed, by else
         for index, instruction in self._order:
             op = instruction.op
             if op is _GET:
-                live |= 1 << cast(int, instruction.immediates[0])
+                live |= bits[cast(int, instruction.immediates[0])]
             elif op is _SET or op is _TEE:
-                live = live & ~(1 << cast(int, instruction.immediates[0])) | self._always
+                live = live & ~bits[cast(int, instruction.immediates[0])] | always
             elif op is _END:
-                self._after[ends[index].number] = live
+                self._after[ends[index]] = live
             elif op in _OPENERS:
                 live = self._open(opened[index], live, branches)
             elif op is _ELSE:

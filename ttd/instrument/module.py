@@ -175,7 +175,7 @@ class ModuleWriter:
         if self._program.probing:
             return self._probed_body(function, layout, types)
         ticks = function.index in self._program.ticking
-        if not ticks and not makes_nans(code.instructions):
+        if not ticks and not makes_nans(code):
             return declarations(code.locals) + copy_body(self.module, function, layout)
         plan = self._program.plans[function.index] if ticks else self._program.plan(function.index)
         emitter = BodyEmitter(plan, layout, types.block, len(function.local_types))
@@ -185,7 +185,7 @@ class ModuleWriter:
         ticks = function.index in self._program.ticking
         patches = len(self.module.tables) + len(self._program.reference_types)
         test = entry_test(layout, function, ticks, types.index(function.type), patches)
-        if not ticks and not self._program.watching and not makes_nans(function.code.instructions):
+        if not ticks and not self._program.watching and not makes_nans(function.code):
             return declarations(function.code.locals) + test + copy_body(self.module, function, layout)
         emitter = BodyEmitter(
             self._program.plan(function.index), layout, types.block, len(function.local_types)
@@ -371,6 +371,8 @@ class ModuleWriter:
         helpers: dict[tuple[int, tuple[object, ...]], SegmentHelper] = {}
         for function in self._program.own():
             wanted = SEGMENTS if self._program.probing or function.index in self._program.ticking else DROPS
+            if wanted.isdisjoint(function.code.opcodes):
+                continue
             for instruction in function.code.instructions:
                 key = instruction.op.code, instruction.immediates
                 if instruction.op in wanted and key not in helpers:
@@ -404,6 +406,8 @@ def copy_body(module: Module, function: Function, layout: Layout) -> bytes:
     """The code of a function that does not tick: as it was, but for references to imports, and for drops of
     segments, which are reported."""
     out, copied = bytearray(), function.code.start
+    if SEGMENTS.isdisjoint(function.code.opcodes):
+        return module.data[copied : function.code.end]
     instructions = function.code.instructions
     for index, instruction in enumerate(instructions):
         if instruction.op is _REF_FUNC:

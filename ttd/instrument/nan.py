@@ -70,7 +70,7 @@ from ttd.instrument.readings import (
     Transform,
     constant_readings,
 )
-from ttd.wasm.model import FuncType, Instruction, Module, ValType
+from ttd.wasm.model import Body, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
 from ttd.wasm.typing import Control, Typing
 
@@ -116,7 +116,9 @@ class NanPlan:
 
     def of_record(self, index: int, locals_: Sequence[int], operands: int) -> list[Mending | None]:
         """The mendings of a whole record: of `locals_`, then of so many operands."""
-        spilled = self.spilled.get(index, {})
+        spilled = self.spilled.get(index)
+        if not spilled:
+            return [None] * (len(locals_) + operands)
         keys = [(False, local) for local in locals_] + [(True, height) for height in range(operands)]
         return [spilled.get(key) for key in keys]
 
@@ -146,14 +148,14 @@ def _eager_plan(typing: Typing) -> NanPlan:
     return plan
 
 
-def makes_nans(instructions: Sequence[Instruction]) -> bool:
+def makes_nans(body: Body) -> bool:
     """Whether there is anything in a function that the NaN rule is about."""
-    return any(instruction.op in PRODUCERS for instruction in instructions)
+    return not PRODUCERS.isdisjoint(body.opcodes)
 
 
 def nan_plan(module: Module, typing: Typing, sites: Mapping[int, Sequence[int]]) -> NanPlan:
     """Analyse a function. `sites` gives the locals to be spilled by index of the call or loop."""
-    if not makes_nans(typing.instructions):
+    if not makes_nans(typing.function.code):
         return NOTHING
     floats = sum(type_ in FLOATS for type_ in typing.function.local_types)
     if floats * (len(typing.controls) + len(sites)) > LARGEST:
@@ -220,6 +222,8 @@ class _Analysis:
         self.mend()
         for index, values in self.spilled.items():
             self.plan.spilled[index] = {key: mending for key, node in values if (mending := _mending(node))}
+        for node in self.made:  # which lie in cycles, and would wait for the collector
+            node.inputs, node.users = [], []
         return self.plan
 
     # --- straight code ----------------------------------------------------------------------------
@@ -412,14 +416,16 @@ class _Analysis:
             self.label_locals[number] = list(self.locals)
             self.owned[number] = set()
         elif label.is_loop:
-            for node, value in zip(there, self.locals, strict=True):
+            for local in self.float_locals:
+                node, value = there[local], self.locals[local]
                 if node is not value:
                     node.inputs.append((value, None))
         elif there != self.locals:
             self.join_locals(there, self.owned[number])
 
     def join_locals(self, there: list[_Node], owned: set[_Node]) -> None:
-        for local, (node, value) in enumerate(zip(there, self.locals, strict=True)):
+        for local in self.float_locals:
+            node, value = there[local], self.locals[local]
             if node is value:
                 continue
             if node not in owned:

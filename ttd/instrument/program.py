@@ -8,7 +8,9 @@ May import base, `ttd.wasm` and this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -73,9 +75,10 @@ class Instrumented:
     @property
     def facts(self) -> Facts:
         """What is worth remembering, for `adopt` in another process."""
-        return Facts(
-            self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live
-        )
+        with _uncollected():
+            return Facts(
+                self.ticking, self.exceptions, self.reference_types, self.writes_tables, self.always_live
+            )
 
     def adopt(self, facts: Facts) -> None:
         """Take over what another instance has found out about the same module."""
@@ -98,7 +101,7 @@ class Instrumented:
     def exceptions(self) -> bool:
         """Whether there can be exceptions."""
         return bool(self.module.tags) or any(
-            instruction.op in _THROWING for plan in self.plans.values() for instruction in plan.instructions
+            not _THROWING.isdisjoint(self.module.functions[index].code.opcodes) for index in self.ticking
         )
 
     @cached_property
@@ -116,11 +119,7 @@ class Instrumented:
     @cached_property
     def writes_tables(self) -> bool:
         """Whether the tables may come to differ from what the segments put there."""
-        return any(
-            instruction.op in _TABLE_WRITERS
-            for function in self.own()
-            for instruction in function.code.instructions
-        )
+        return any(not _TABLE_WRITERS.isdisjoint(function.code.opcodes) for function in self.own())
 
     def own(self) -> list[Function]:
         """The functions that have bodies."""
@@ -151,7 +150,21 @@ class Instrumented:
         """The instrumented module in binary form."""
         from ttd.instrument.module import ModuleWriter
 
-        return ModuleWriter(self).encode()
+        with _uncollected():
+            return ModuleWriter(self).encode()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection. Analysis makes objects by the million, which stay, and hardly any of them
+    lie in cycles: to look for those again and again took a quarter of its time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def gate_type(type_: FuncType) -> FuncType:

@@ -67,6 +67,8 @@ def write_unsigned(value: int) -> bytes:
         if value < 0:
             raise ValueError(f"not an unsigned integer: {value}")
         return _SHORT[value]
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

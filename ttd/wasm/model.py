@@ -117,6 +117,11 @@ class Body:
         return self.decoder()
 
     @cached_property
+    def opcodes(self) -> frozenset[Opcode]:
+        """All opcodes that occur in it: most questions about a body are whether some does."""
+        return frozenset([instruction.op for instruction in self.instructions])
+
+    @cached_property
     def rests(self) -> list[int]:
         """Offsets of all instructions but the structure markers: everywhere the machine can rest."""
         return [instruction.offset for instruction in self.instructions if not instruction.op.is_marker]

@@ -21,4 +21,4 @@ def ticks_at_entry(function: Function) -> bool:
 
     InternalError for an imported function, which has no body.
     """
-    return any(instruction.op in _TICKING for instruction in function.code.instructions)
+    return not _TICKING.isdisjoint(function.code.opcodes)

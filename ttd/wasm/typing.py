@@ -15,7 +15,7 @@ from typing import TypeAlias, cast
 
 from ttd.errors import InvalidModule
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
-from ttd.wasm.opcodes import BY_MNEMONIC, Opcode
+from ttd.wasm.opcodes import BY_MNEMONIC, OPCODES, Opcode
 
 
 def land(function: Function, pc: int) -> int | None:
@@ -149,32 +149,49 @@ class _Typer:
         self.bases: list[tuple[Stack, bool]] = [(None, True)]
 
     def run(self) -> Typing:
+        """Long because it is the inner loop of all analysis: what has a signature of its own is done here,
+        with the stack in local variables."""
         heights: list[int] = []
         control_of: list[int] = []
         stacks: list[Stack] = []
+        signature, types = _SIGNATURES.get, self.locals
+        stack, height, live, number, floor = self.stack, self.height, self.live, 0, 0
         for index, instruction in enumerate(self.instructions):
-            live = self.live
-            heights.append(self.height if live else -1)
-            stacks.append(self.stack if live else None)
-            control_of.append(self.current.number)
-            structure = _STRUCTURE.get(instruction.op)
-            if structure is not None:
-                structure(self, index, instruction)
+            heights.append(height if live else -1)
+            stacks.append(stack if live else None)
+            control_of.append(number)
+            op = instruction.op
+            fixed = signature(op)
+            if op is _GET and live:
+                stack = (stack, types[cast(int, instruction.immediates[0])])
+                height += 1
+            elif fixed is None:
+                self.stack, self.height = stack, height
+                structure = _STRUCTURE.get(op)
+                if structure is not None:
+                    structure(self, index, instruction)
+                elif live:
+                    self.straight(instruction)
+                stack, height, live = self.stack, self.height, self.live
+                number, floor = self.current.number, self.current.height
             elif live:
-                self.straight(instruction)
+                pops, results = fixed
+                height -= pops
+                if height < floor:
+                    raise InvalidModule("operand stack underflow", instruction.offset)
+                for _ in range(pops):
+                    stack = stack[0] if stack is not None else None
+                for type_ in results:
+                    stack = (stack, type_)
+                    height += 1
         return Typing(self.function, self.instructions, heights, self.controls, control_of, stacks)
 
     def straight(self, instruction: Instruction) -> None:
-        """Type a reachable instruction that neither opens nor closes a construct."""
-        op = instruction.op
-        if op.params is not None and op.results is not None:
-            self.pop(len(op.params), instruction)
-            self.push(op.results)
-            return
-        pops, pushes = _EFFECTS[op](self, instruction)
+        """Type a reachable instruction that neither opens nor closes a construct, and has no signature."""
+        pops, pushes = _EFFECTS[instruction.op](self, instruction)
         self.pop(pops, instruction)
         self.push(pushes)
-        if op in _LEAVING:
+        if instruction.op in _LEAVING:
             self.live = False
 
     def pop(self, count: int, instruction: Instruction) -> None:
@@ -332,6 +349,11 @@ _EFFECT_NAMES: dict[str, Callable[[_Typer, Instruction], _Effect]] = {
 
 _STRUCTURE = {BY_MNEMONIC[name]: method for name, method in _STRUCTURE_NAMES.items()}
 _EFFECTS = {BY_MNEMONIC[name]: effect for name, effect in _EFFECT_NAMES.items()}
+_SIGNATURES = {
+    op: (len(op.params), op.results)
+    for op in OPCODES
+    if op.params is not None and op.results is not None and op not in _STRUCTURE
+}
 _LEAVING = frozenset(
     BY_MNEMONIC[name]
     for name in (
@@ -339,5 +361,6 @@ _LEAVING = frozenset(
         *("return_call", "return_call_indirect"),
     )
 )
+_GET = BY_MNEMONIC["local.get"]
 _LOOP = BY_MNEMONIC["loop"]
 _IF = BY_MNEMONIC["if"]

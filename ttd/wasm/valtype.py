@@ -23,13 +23,15 @@ class ValType(enum.IntEnum):
     EXTERNREF = 0x6F
     EXNREF = 0x69
 
+    __hash__ = int.__hash__  # that of enumerations is written in Python, and types are looked up often
+
     def __str__(self) -> str:
         return self.name.lower()
 
     @property
     def is_reference(self) -> bool:
         """Whether values are references, which live outside of linear memory and have a null."""
-        return self in (ValType.FUNCREF, ValType.EXTERNREF, ValType.EXNREF)
+        return self in _REFERENCES
 
     @property
     def size(self) -> int:
@@ -37,4 +39,5 @@ class ValType(enum.IntEnum):
         return _SIZES.get(self, 0)
 
 
+_REFERENCES = frozenset((ValType.FUNCREF, ValType.EXTERNREF, ValType.EXNREF))
 _SIZES = {ValType.I32: 4, ValType.F32: 4, ValType.I64: 8, ValType.F64: 8, ValType.V128: 16}
