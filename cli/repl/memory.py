@@ -149,7 +149,7 @@ def _string(text: str) -> bytes:
 
 
 def memory(session: Session, call: Call) -> None:
-    """Show how linear memory is laid out, or what an address belongs to.
+    """Show memory's layout, or what an address belongs to.
 
     'memory map' lists the stack, static data and the heap; a ~ marks a bound of which
     the linker told nothing, and which may lie a little higher. 'memory symbols' lists

@@ -34,7 +34,7 @@ def whatis(session: Session, call: Call) -> None:
 
 
 def ptype(session: Session, call: Call) -> None:
-    """Print the definition of a type, or of the type of an expression.
+    """Print the definition of a type, or of that of a value.
 
     Typedefs are resolved, structs, unions, classes and enums written out with all
     members. ptype/o adds the offset and the size of each member, and the holes
