@@ -15,11 +15,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
-from ttd.engine.protocol import MOST_TAPPED, Call, CodeProbe, FrameProbe, Probe
+from ttd.engine.protocol import MOST_TAPPED, Call, CodeProbe, FrameProbe, Pointed, Probe, Taps
 from ttd.errors import TtdError
 from ttd.replayer.session import Session
 from ttd.replayer.timeline import Search, Timeline
-from ttd.state import Frame
+from ttd.state import Frame, State
 from ttd.types import Position
 from ttd.wasm.ticks import ticks_at_entry
 
@@ -30,9 +30,9 @@ _BY_RETURN = attrgetter("returned")
 
 
 class CallTrace:
-    """The calls of `functions`: by index, whether what their first argument points at is a result, too."""
+    """The calls of `functions`."""
 
-    def __init__(self, session: Session, timeline: Timeline, functions: Mapping[int, bool]) -> None:
+    def __init__(self, session: Session, timeline: Timeline, functions: Taps) -> None:
         self._session = session
         self._timeline = timeline
         self._functions = functions
@@ -168,12 +168,9 @@ class CallTrace:
         if not self._timeline.forward(lambda _: Search((probe,)), until).hits:
             return None
         position, state = self._session.position, self._session.state
-        pointed = 0
-        if self._functions[call.function]:
-            view = state.memories[0].view()
-            pointed = int.from_bytes(view[call.first : call.first + 4], "little")
         tick = position.tick - (position.step == 0)
-        return call._replace(returned=tick, result=self._result(call.function, heights), pointed=pointed)
+        call = call._replace(returned=tick, result=self._result(call.function, heights))
+        return call._replace(pointed=_pointed(self._functions[call.function], call, state))
 
     def _result(self, function: int, heights: Mapping[Position, int]) -> int:
         """What a function has returned: on top of its caller's operands; 0 if that was left as well."""
@@ -184,3 +181,15 @@ class CallTrace:
             return 0
         value = frames[-1].operands[-1]
         return value if isinstance(value, int) else 0
+
+
+def _pointed(asked: Pointed, call: Call, state: State) -> int:
+    """What is asked for of memory, when `call` has just returned."""
+    if asked is Pointed.WORD:
+        return int.from_bytes(state.memories[0].view()[call.first : call.first + 4], "little")
+    if asked is Pointed.STRING and call.result:
+        view, end = state.memories[0].view(), call.result
+        while end < len(view) and view[end]:
+            end += 1
+        return end + 1 - call.result
+    return 0

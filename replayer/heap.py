@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.stack import SourceStack
-from ttd.engine.protocol import Call, can_tap
+from ttd.engine.protocol import Call, Pointed, can_tap
 from ttd.errors import UsageError
 from ttd.replayer.calltrace import CallTrace
 from ttd.replayer.session import Interrupted, Session
@@ -39,8 +39,14 @@ class Effect:
     """It allocates as many bytes as these multiplied; nothing if there are none."""
     frees: int | None = None
     """It frees what this one points at (if it allocates too: only if that succeeds)."""
-    through_pointer: bool = False
-    """The allocation is stored where the first argument points; the result is 0 if that succeeded."""
+    pointed: Pointed = Pointed.NOTHING
+    """WORD: the allocation is stored where the first argument points; the result is 0 if that succeeded.
+    STRING: it allocates as much as the string takes that it returns."""
+
+    @property
+    def allocates(self) -> bool:
+        """Whether it allocates anything."""
+        return bool(self.size) or self.pointed is Pointed.STRING
 
 
 _EFFECTS = {
@@ -50,7 +56,8 @@ _EFFECTS = {
     "calloc": Effect((0, 1)),
     "realloc": Effect((1,), frees=0),
     "reallocarray": Effect((1, 2), frees=0),
-    "posix_memalign": Effect((2,), through_pointer=True),
+    "posix_memalign": Effect((2,), pointed=Pointed.WORD),
+    **dict.fromkeys(("strdup", "strndup"), Effect(pointed=Pointed.STRING)),  # zig's have malloc inlined
     "__rust_realloc": Effect((3,), frees=0),
 }
 """By name; Rust's are as `alloc::alloc` declares them (size, align; pointer, size, align, new size)."""
@@ -66,7 +73,7 @@ _OPERATOR = re.compile(
 the replaceable ones (C++20, 17.6.3): in others (placement new) the caller says what memory it is."""
 _RUST = re.compile(r"(?:^|\d_?)__r(?:ust|dl|g)_(alloc|alloc_zeroed|realloc|dealloc)$")
 """Rust's allocator, the default one and one that the program brings; names may be mangled (RFC 2603)."""
-_PREFIX = re.compile(r"^(?:c\.malloc\.|__libc_|dl|emscripten_builtin_|je_|mi_)")
+_PREFIX = re.compile(r"^(?:c\.(?:malloc|string)\.|__libc_|dl|emscripten_builtin_|je_|mi_)")
 """What C libraries put before the names of their own allocators: zig's, wasi-libc's, Emscripten's."""
 
 
@@ -102,7 +109,8 @@ class HeapView:
     freed: tuple[Allocation, ...]
     """All that were freed, in the order in which that happened."""
     strays: tuple[Call, ...]
-    """Calls that freed what was not allocated: a double free, or a pointer from elsewhere."""
+    """Calls that freed what no known call had allocated: a double free, a pointer from elsewhere, or one from
+    an allocator that is not known, as it was inlined."""
     failed: int
     """How many allocations failed."""
 
@@ -150,11 +158,11 @@ class HeapInspector:
 
     def _fits(self, effect: Effect, function: Function) -> bool:
         """Whether a function can be what its name says: it has the arguments, and what they point at."""
-        params, memories = function.type.params, self._debug.module.memories
+        params, results, memories = *function.type[:2], self._debug.module.memories
         if len(params) <= max((*effect.size, effect.frees or 0)) or not can_tap(function):
             return False
-        return not effect.through_pointer or (
-            bool(memories) and not memories[0].is64 and params[0] is ValType.I32
+        return effect.pointed is Pointed.NOTHING or (
+            bool(memories) and not memories[0].is64 and params[0] is ValType.I32 and results == (ValType.I32,)
         )
 
     why_not = (
@@ -171,7 +179,7 @@ class HeapInspector:
     def _trace(self) -> CallTrace:
         if not self.is_known:
             raise UsageError(f"nothing is known of the heap: {self.why_not}")
-        functions = {index: effect.through_pointer for index, effect in self.allocators.items()}
+        functions = {index: effect.pointed for index, effect in self.allocators.items()}
         return CallTrace(self._session, self._timeline, functions)
 
     def view(self, at_end: bool = False) -> HeapView:
@@ -230,14 +238,16 @@ class HeapInspector:
 
 def _made(effect: Effect, call: Call) -> int:
     """The address of what a call has allocated; 0 for nothing."""
-    if not effect.size:
+    if not effect.allocates:
         return 0
-    if effect.through_pointer:
+    if effect.pointed is Pointed.WORD:
         return 0 if call.result else call.pointed
     return call.result
 
 
 def _product(effect: Effect, call: Call) -> int:
+    if effect.pointed is Pointed.STRING:
+        return max(call.pointed, 1)
     size = 1 if effect.size else 0
     for argument in effect.size:
         size *= call[_FIRST + argument]

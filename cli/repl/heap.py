@@ -61,9 +61,9 @@ def _list(session: Session, view: HeapView, order: str, most: int) -> None:
     if view.failed:
         write(f"{_count(view.failed, 'allocation')} failed.")
     for stray in view.strays[:MOST_STRAYS]:
-        write(f"Not allocated, but freed: {stray.first:#x}, by {_origin(session, stray)}")
+        write(f"Freed, but not seen to be allocated: {stray.first:#x}, by {_origin(session, stray)}")
     if len(view.strays) > MOST_STRAYS:
-        write(f"({len(view.strays) - MOST_STRAYS} more were freed and not allocated)")
+        write(f"({len(view.strays) - MOST_STRAYS} more were freed and not seen to be allocated)")
     shown = sorted(view.live, key=ORDERS[order])[:most]
     origins = {
         each.made: _origin(session, each.made) for each in sorted(shown, key=lambda each: each.made.entered)

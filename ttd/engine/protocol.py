@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ttd.events import MemoryWrite
@@ -299,7 +300,7 @@ class Call(NamedTuple):
     result: int = 0
     """0 also if it threw."""
     pointed: int = 0
-    """The 32 bits that the first argument points at as it returns, where that is asked for."""
+    """What is asked for of that which is pointed at as it returns (`Pointed`)."""
 
     @property
     def arguments(self) -> tuple[int, ...]:
@@ -307,8 +308,19 @@ class Call(NamedTuple):
         return self[3:7]
 
 
-Taps: TypeAlias = "Mapping[int, bool]"
-"""The functions to listen to, by index; and of each, whether to tell what its first argument points at."""
+class Pointed(Enum):
+    """What to tell of a call besides its values."""
+
+    NOTHING = 0
+    WORD = 1
+    """The 32 bits that the first argument points at."""
+    STRING = 2
+    """The size of the string that the result points at, with the zero at its end; 0 if the result is 0."""
+
+
+Taps: TypeAlias = "Mapping[int, Pointed]"
+"""The functions to listen to, by index, and what to tell of each. If it is something, memory 0 is there,
+and what points to it is an i32."""
 
 
 def can_tap(function: Function) -> bool:

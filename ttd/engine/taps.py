@@ -10,7 +10,7 @@ functions make of each other are told apart by their depth:
               r = body(x...)
               if count == 0: return r        frozen: its return is not seen here
               depth -= 1
-              if depth == 0: append (under way, tick, r, [x0]) to the log
+              if depth == 0: append (under way, tick, r, [x0] or size of the string r) to the log
               return r
 
 The log lies in a memory of its own, and Python empties it when it is full. An exception that leaves the
@@ -30,7 +30,7 @@ import struct
 import wasmtime
 
 from ttd.engine.native import Native
-from ttd.engine.protocol import MOST_TAPPED, Call, Taps
+from ttd.engine.protocol import MOST_TAPPED, Call, Pointed, Taps
 from ttd.instrument import abi
 from ttd.wasm.model import Function, ValType
 
@@ -56,8 +56,8 @@ class Tap:
         self._log = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(_PAGES, _PAGES)))
         self._log.write(store, struct.pack("<IIQ", _LOG, 0, native.limit & _M64))
         drain = wasmtime.Func(store, wasmtime.FuncType([], []), self._drain)
-        for function, through_pointer in taps.items():
-            text = _wrapper(native.module.functions[function], through_pointer, bool(native.module.tags))
+        for function, pointed in taps.items():
+            text = _wrapper(native.module.functions[function], pointed, bool(native.module.tags))
             native.put_wrapper(function, text, {"log": self._log, "drain": drain})
             native.at_entry(function, abi.ENTRY_PATCHED)
 
@@ -76,7 +76,7 @@ class Tap:
         self._log.write(self._store, struct.pack("<I", _LOG))
 
 
-def _wrapper(function: Function, through_pointer: bool, throws: bool) -> str:
+def _wrapper(function: Function, asked: Pointed, throws: bool) -> str:
     """The module of what stands in for a function."""
     params, results = function.type.params, function.type.results
     signature = "".join(f" (param {type_})" for type_ in params)
@@ -87,7 +87,7 @@ def _wrapper(function: Function, through_pointer: bool, throws: bool) -> str:
     result = f"(local.get {len(params)})"
     call = f"(local.set {len(params)} (call $body {arguments}))" if results else f"(call $body {arguments})"
     value = _wide(result, results[0]) if results else "(i64.const 0)"
-    pointed = "(i64.extend_i32_u (i32.load $guest (local.get 0)))" if through_pointer else "(i64.const 0)"
+    pointed = _POINTED[asked].format(result=result)
     left = f"(if (i64.ne (global.get $count) (i64.const 0)) (then (call $leave {value} {pointed})))"
     back = result if results else ""
     body = f"{call} {left} {back}"
@@ -95,12 +95,13 @@ def _wrapper(function: Function, through_pointer: bool, throws: bool) -> str:
         tried = f"(try_table (catch_all_ref $thrown) {call})"
         body = f"(block $thrown (result exnref) {tried} {left} {back} (return))"
         body += " (call $leave (i64.const 0) (i64.const 0)) (throw_ref)"
-    guest = '(import "" "guest" (memory $guest 0))' if through_pointer else ""
+    guest = "" if asked is Pointed.NOTHING else '(import "" "guest" (memory $guest 0))'
+    length = _LENGTH if asked is Pointed.STRING else ""
     local = f"(local {results[0]})" if results else ""
     return f"""(module
   (import "" "body" (func $body{signature})) (import "" "drain" (func $drain))
   (import "" "log" (memory $log {_PAGES} {_PAGES})) {guest} (import "" "count" (global $count (mut i64)))
-  {_HELPERS}
+  {_HELPERS} {length}
   (func (export "{abi.GO}"){signature} {local}
     (call $enter (i64.const {function.index}) {" ".join(given)})
     {body}))"""
@@ -109,6 +110,19 @@ def _wrapper(function: Function, through_pointer: bool, throws: bool) -> str:
 def _wide(value: str, type_: ValType) -> str:
     return f"(i64.extend_i32_u {value})" if type_ is ValType.I32 else value
 
+
+_POINTED = {
+    Pointed.NOTHING: "(i64.const 0)",
+    Pointed.WORD: "(i64.extend_i32_u (i32.load $guest (local.get 0)))",
+    Pointed.STRING: "(i64.extend_i32_u (call $length {result}))",
+}
+_LENGTH = """
+  (func $length (param $string i32) (result i32) (local $at i32)
+    (if (i32.eqz (local.tee $at (local.get $string))) (then (return (i32.const 0))))
+    (loop $on
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $on (i32.load8_u $guest (i32.sub (local.get $at) (i32.const 1)))))
+    (i32.sub (local.get $at) (local.get $string)))"""
 
 _TICK = "(i64.add (global.get $count) (i64.load $log (i32.const 8)))"
 _DEPTH = "(i32.load $log (i32.const 4))"
