@@ -3,7 +3,7 @@
 A figure is a ratio of medians of whole processes, a time or a size. Which guests and figures are measured
 can be narrowed; what could not be measured is in the table too, with the reason.
 
-May import the standard library and `tests.benchmarks`.
+May import the standard library, `tests.benchmarks` and `tests.large`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.benchmarks.programs import (
     scratch_directories,
     source_line,
 )
+from tests.large import large_function
 
 BREAKPOINT = "wcrtomb"
 """A function that every guest contains, because printf refers to it, and none calls."""
@@ -220,23 +221,17 @@ class Bench:
         return int(json.loads(run(Command(words)).output)["events"])
 
     def cold(self) -> Iterator[Figure]:
-        """Instrumenting and compiling, against compiling."""
+        """Instrumenting and compiling, against compiling: the real programs, and one large function."""
         ratios, processor, notes = [], [], []
         for program in REAL:
             if self.only and program.name not in self.only:
                 continue
-            try:
-                module = str(program.build("-O2"))
-                words = [sys.executable, "-m", "tests.benchmarks.compiling"]
-                commands = {how: Command([*words, how, module]) for how in ("plain", "ttd")}
-                costs = by_turns(commands, self.runs)
-            except (Failed, Unavailable, RuntimeError) as error:
-                self.problems.append(f"{program.name}: {error}")
-                continue
-            plain, ours = (_printed_medians(costs[how]) for how in ("plain", "ttd"))
-            ratios.append(ours[0] / plain[0])
-            processor.append(ours[1] / plain[1])
-            notes.append(f"{program.name} {plain[0]:.2f} s → {ours[0]:.2f} s")
+            compiled = self._compiled(program.name, lambda program=program: program.build("-O2"))
+            if compiled is not None:
+                plain, ours = compiled
+                ratios.append(ours[0] / plain[0])
+                processor.append(ours[1] / plain[1])
+                notes.append(f"{program.name} {plain[0]:.2f} s → {ours[0]:.2f} s")
         yield Figure(
             "cold start: instrument and compile",
             "plain compilation",
@@ -246,6 +241,28 @@ class Bench:
             geometric_mean(processor) if processor else None,
             ", ".join(notes),
         )
+        yield from self._large_function()
+
+    def _large_function(self) -> Iterator[Figure]:
+        what, size = "a large function", "20,000 instructions, 2,000 calls, 5,000 locals"
+        module = self.scratch / "large-function.wasm"
+        module.write_bytes(large_function(instructions=20_000, calls=2_000, locals_=5_000))
+        compiled = self._compiled(what, lambda: module)
+        ratios = [ours / plain for plain, ours in zip(*compiled, strict=True)] if compiled else []
+        wall, processor, memory = [*ratios, None, None, None][:3]
+        yield Figure(f"{what}: time to compile", "plain compilation", 4.0, "x", wall, processor, size)
+        yield Figure(f"{what}: memory to compile", "plain compilation", 4.0, "x", memory, None, size)
+
+    def _compiled(self, name: str, build: Callable[[], Path]) -> tuple[list[float], list[float]] | None:
+        """Medians of what `compiling` prints of a module, compiled plainly and by ttd."""
+        try:
+            module = str(build())
+            words = [sys.executable, "-m", "tests.benchmarks.compiling"]
+            costs = by_turns({how: Command([*words, how, module]) for how in ("plain", "ttd")}, self.runs)
+        except (Failed, Unavailable, RuntimeError) as error:
+            self.problems.append(f"{name}: {error}")
+            return None
+        return _printed_medians(costs["plain"]), _printed_medians(costs["ttd"])
 
     def motions(self) -> Iterator[Figure]:
         """Motions in a recording of some ten seconds."""
@@ -361,7 +378,8 @@ def _figure(
     return Figure(what, against, bound, unit, value, None, note if values else "not measured")
 
 
-def _printed_medians(costs: Costs) -> tuple[float, float]:
-    """Medians of the two numbers that `compiling` printed."""
-    printed = [json.loads(cost.output) for cost in costs.each]
-    return median(pair[0] for pair in printed), median(pair[1] for pair in printed)
+def _printed_medians(costs: Costs) -> list[float]:
+    """Medians of the numbers that `compiling` printed."""
+    return [
+        median(numbers) for numbers in zip(*(json.loads(cost.output) for cost in costs.each), strict=True)
+    ]

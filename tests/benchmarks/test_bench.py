@@ -141,3 +141,12 @@ def test_conditions_are_measured_where_they_are_true(tmp_path: Path) -> None:
     assert not bench.problems
     assert [figure.what.rpartition(" ")[2] for figure in figures] == ["forward", "backward"]
     assert all(figure.value and figure.note.startswith("1,000 times") for figure in figures)
+
+
+def test_the_large_function_is_compiled_in_both_ways(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, runs=1, only=["no other program"])
+    programs, *large = bench.figures(["cold"])
+    assert not bench.problems
+    assert programs.value is None
+    assert ["time" in figure.what for figure in large] == [True, False]
+    assert all(figure.value and figure.value > 0 for figure in large)

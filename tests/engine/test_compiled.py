@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,6 +11,7 @@ import wasmtime
 from tests.engine.agreement import States, compiled
 from tests.interpreter.programs import PROGRAMS
 from tests.interpreter.rig import module_of
+from tests.large import large_function
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import FrameProbe, Goal, Invocation, Limits, Program
 from ttd.engine.slices import HandingOver
@@ -22,8 +22,7 @@ from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Imports, Interpreter
 from ttd.state import Memory, Snapshot
 from ttd.types import EndKind, ExceptionValue, Position, StopReason, TrapKind, Value
-from ttd.wasm.builder import Code, ModuleBuilder
-from ttd.wasm.model import ExternKind, FuncType, ValType
+from ttd.wasm.model import ValType
 
 I32 = ValType.I32
 
@@ -227,37 +226,6 @@ def test_a_large_function_is_instrumented_in_proportion_to_its_size() -> None:
         assert exact.run(goal) == engine.run(goal)
         states.compare(Snapshot.capture(exact.state), Snapshot.capture(engine.state), f"at tick {tick}")
     assert exact.run(Goal()).ending == engine.run(Goal()).ending
-
-
-def large_function(instructions: int, calls: int, locals_: int) -> bytes:
-    """A module whose function 1, ``main``, is large: loops, blocks, temporaries that are soon used again."""
-    rng, builder, code = random.Random(0), ModuleBuilder(), Code()
-    leaf = builder.declare(FuncType((I32,), (I32,)))
-    main = builder.declare(FuncType((), (I32,)))
-    builder.define(leaf, Code().block("loop").emit("end").emit("local.get", 0))
-    depth, written, called = 0, [0], 0
-    while len(code) < instructions:
-        recent = written[-200:]
-        if called * instructions < calls * len(code):
-            code.emit("local.get", rng.choice(recent)).emit("call", leaf)
-            called += 1
-        elif rng.random() < 0.05:
-            if depth < 4 and rng.random() < 0.5:
-                code.block(rng.choice(("block", "loop")))
-                depth += 1
-            elif depth:
-                code.emit("end")
-                depth -= 1
-            continue
-        else:
-            code.emit("local.get", rng.choice(recent)).emit("local.get", rng.choice(recent)).emit("i32.add")
-        written.append((written[-1] + 1) % locals_ if rng.random() < 0.8 else rng.choice(recent))
-        code.emit("local.set", written[-1])
-    for _ in range(depth):
-        code.emit("end")
-    builder.define(main, code.emit("local.get", 0), [I32] * locals_)
-    builder.export("main", ExternKind.FUNCTION, main)
-    return builder.encode()
 
 
 def test_what_does_not_overflow_the_stack_of_wasmtime_does_not_overflow_ours() -> None:
