@@ -186,7 +186,7 @@ def offsets(types: Iterable[ValType], start: int = HEADER) -> tuple[list[int], i
     places: list[int] = []
     references = 0
     for type_ in types:
-        size = size_of(type_)
+        size = _SIZES[type_]
         if size:
             places.append(start)
             start += size

@@ -215,14 +215,15 @@ class _Gathering:
         if any(mendings[len(site.locals) :]):
             return
         values = self._plan.record_values(site)
-        fresh = sum(value not in self._values for value in values)
+        fresh = len(values) - sum(map(self._values.__contains__, values))
         if len(self._sites) == _GROUP_SIZE or len(self._values) + fresh > 2 * self._first + 64:
             self.close()
         if not self._sites:
             self._first = len(values)
         self._sites.append(site)
         for value, mending in zip(values, mendings, strict=True):
-            self._values[value] = mending or self._values.get(value)
+            if mending is not None or value not in self._values:
+                self._values[value] = mending
 
     def close(self) -> None:
         """Make a group of what was added since the last one."""

@@ -127,6 +127,8 @@ def _reference(data: bytes, position: int, types: Types) -> Decoded:
 def _memarg(data: bytes, position: int, types: Types) -> Decoded:
     """Bit 6 of the alignment says that a memory index follows (multi-memory)."""
     start = position
+    if data[position] < 0x40 and data[position + 1] < 0x80:  # nearly all of them
+        return (0, data[position], data[position + 1]), position + 2
     align, position = read_u32(data, position)
     memory = 0
     if align >= 0x40:
@@ -190,11 +192,21 @@ def _readers() -> dict[Immediates, Reader | None]:
 
 _READERS = _readers()
 _OPENERS = (Immediates.BLOCK, Immediates.IF, Immediates.TRY_TABLE)
-_ONE_BYTE: list[tuple[Opcode | None, Reader | None, bool]] = [(None, None, False)] * 256
-"""By opcode byte: the row, the reader of its immediates, whether it opens a construct."""
+_Singles: TypeAlias = tuple[tuple[object, ...], ...]
+_SHORT: dict[Reader | None, _Singles] = {
+    _index: _SINGLES,
+    _i32: tuple(_i32(bytes([byte]), 0, ())[0] for byte in range(128)),
+    _i64: tuple(_i64(bytes([byte]), 0, ())[0] for byte in range(128)),
+}
+"""By reader: immediates that take one byte, by that byte."""
+_Row: TypeAlias = tuple[Opcode | None, Reader | None, _Singles | None, bool]
+_ONE_BYTE: list[_Row] = [(None, None, None, False)] * 256
+"""By opcode byte: its row of the table, the reader of its immediates, their short forms, and whether it opens
+a construct."""
 for _op in OPCODES:
     if _op.code < 0x100:
-        _ONE_BYTE[_op.code] = (_op, _READERS[_op.immediates], _op.immediates in _OPENERS)
+        _reader = _READERS[_op.immediates]
+        _ONE_BYTE[_op.code] = (_op, _reader, _SHORT.get(_reader), _op.immediates in _OPENERS)
 _PREFIXES = (0xFB, 0xFC, 0xFD, 0xFE)
 _END = BY_MNEMONIC["end"]
 
@@ -227,11 +239,11 @@ def read_expression(
     """
     out: list[Instruction] = []
     append, new = out.append, tuple.__new__
-    table, singles, index = _ONE_BYTE, _SINGLES, _index
+    table = _ONE_BYTE
     depth = 0
     while position < end:
         start = position
-        op, reader, opens = table[data[position]]
+        op, reader, singles, opens = table[data[position]]
         if op is None:
             op, immediates, position = _read_prefixed(data, position, types)
             append(new(Instruction, (start, op, immediates)))
@@ -244,7 +256,7 @@ def read_expression(
                     return tuple(out), position
                 depth -= 1
             continue
-        if reader is index and data[position] < 0x80:
+        if singles is not None and data[position] < 0x80:
             append(new(Instruction, (start, op, singles[data[position]])))
             position += 1
             continue

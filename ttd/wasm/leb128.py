@@ -79,6 +79,8 @@ def write_unsigned(value: int) -> bytes:
 
 def write_signed(value: int) -> bytes:
     """The shortest encoding of a signed integer."""
+    if -0x40 <= value < 0x40:
+        return _SHORT[value & 0x7F]
     out = bytearray()
     while not -0x40 <= value < 0x40:
         out.append(value & 0x7F | 0x80)

@@ -159,7 +159,6 @@ class _Typer:
         for index, instruction in enumerate(self.instructions):
             heights.append(height if live else -1)
             stacks.append(stack if live else None)
-            control_of.append(number)
             op = instruction.op
             fixed = signature(op)
             if op is _GET and live:
@@ -169,11 +168,12 @@ class _Typer:
                 self.stack, self.height = stack, height
                 structure = _STRUCTURE.get(op)
                 if structure is not None:
+                    control_of += [number] * (index + 1 - len(control_of))
                     structure(self, index, instruction)
+                    number, floor = self.current.number, self.current.height
                 elif live:
                     self.straight(instruction)
                 stack, height, live = self.stack, self.height, self.live
-                number, floor = self.current.number, self.current.height
             elif live:
                 pops, results = fixed
                 height -= pops
