@@ -17,15 +17,14 @@ from types import TracebackType
 
 from ttd.debuginfo import DebugInfo
 from ttd.debuginfo.separate import debug_info_of
-from ttd.debuginfo.stack import SourceStack
 from ttd.engine.protocol import CodeProbe, FrameProbe, Probe
 from ttd.errors import ExpressionError, TtdError, UsageError
 from ttd.events import HostCall
-from ttd.expr import Expression, Limits, StateContext, TypedValue, check_names, lvalue_range, parse
-from ttd.replayer.breakpoints import Armed, Table, parse_condition, parse_range
+from ttd.expr import Limits, TypedValue
+from ttd.replayer.arming import Armer
+from ttd.replayer.breakpoints import Table
 from ttd.replayer.coredump import core_dump
 from ttd.replayer.heap import HeapInspector
-from ttd.replayer.host import import_name
 from ttd.replayer.inspect import Inspector
 from ttd.replayer.lines import Lines
 from ttd.replayer.listing import Listings
@@ -49,11 +48,11 @@ from ttd.replayer.targets import (
     ToPercent,
     ToPosition,
     parse_target,
+    time_of,
 )
 from ttd.replayer.timeline import Timeline
 from ttd.replayer.views import (
     Breakpoint,
-    BreakpointKind,
     Change,
     DisassemblyLine,
     FrameView,
@@ -68,7 +67,6 @@ from ttd.replayer.views import (
     WasmValue,
     Where,
 )
-from ttd.state import Frame
 from ttd.types import Ending, Location, Position
 from ttd.wasm.model import Module
 from ttd.wasm.names import Names
@@ -84,10 +82,6 @@ __all__ = [
     "ToPosition",
     "parse_target",
 ]
-
-
-MOST_WATCHED = 1 << 20
-"""Bytes that one watchpoint may cover."""
 
 
 class Debugger:
@@ -136,6 +130,7 @@ class Debugger:
         )
         self._reporter = Reporter(self._session, self.debug, self._table, self._inspector)
         self._provenance = Provenance(self._session, self._timeline, self.debug, self._inspector)
+        self._armer = Armer(self._session, self.debug, self._table, self._inspector, self.memory)
         self._stopped_at: tuple[int, ...] = ()
 
     def __enter__(self) -> Debugger:
@@ -218,7 +213,7 @@ class Debugger:
         if isinstance(target, ToEvent):
             self._check_event(target.number)
             return self._motion(lambda hunt: self._go_to_event(target.number), is_jump=True)
-        position = self._time(target)
+        position = time_of(target, self.begin, self.end)
         if not self.begin <= position <= self.end:
             raise UsageError(
                 f"{position} is outside of the recording, which goes from {self.begin} to {self.end}"
@@ -352,23 +347,8 @@ class Debugger:
         what is not at any of the places, as far as there is debug information.
         """
         places, note = self._resolve(spec)
-        parsed = parse_condition(condition)
-        self._check_condition(parsed, places)
-        return self._table.add(
-            lambda number: Armed(
-                Breakpoint(
-                    number=number,
-                    kind=BreakpointKind.CODE,
-                    what=spec.strip() if spec and spec.strip() else f"*{places[0].pc:#x}",
-                    temporary=temporary,
-                    condition=condition if parsed is not None else None,
-                    ignore=max(ignore, 0),
-                    places=tuple(places),
-                    note=note,
-                ),
-                parsed,
-            )
-        )
+        what = spec.strip() if spec and spec.strip() else f"*{places[0].pc:#x}"
+        return self._armer.code(what, places, note, condition, temporary, ignore)
 
     def watch(self, expression: str, any_write: bool = False, condition: str | None = None) -> Breakpoint:
         """Watch the place in memory that `expression` names now; stops stand before the writing instruction.
@@ -377,42 +357,14 @@ class Debugger:
         the bytes as they are stop too. A variable of the selected frame is watched while that frame lives.
         Raises ExpressionError if it does not name a place in memory.
         """
-        parsed = parse_condition(condition)
-        watched = self._watched(expression)
-        watched = replace(
-            watched,
-            condition=parsed,
-            view=replace(
-                watched.view, any_write=any_write, condition=condition if parsed is not None else None
-            ),
-        )
-        return self._table.add(lambda number: replace(watched, view=replace(watched.view, number=number)))
+        return self._armer.watch(expression, any_write, condition)
 
     def catch(self, what: str, names: Sequence[str] = (), condition: str | None = None) -> Breakpoint:
         """Stop at host calls (`what` "call" or "syscall"; only those called `names`, if any) or at "trap".
 
         Names are those of imports, with or without their module (``fd_write``). Raises UsageError.
         """
-        parsed = parse_condition(condition)
-        if what not in ("call", "syscall", "trap"):
-            raise UsageError(f"cannot catch {what!r}: it is `catch call [NAME...]` or `catch trap`")
-        traps = what == "trap"
-        if traps and names:
-            raise UsageError("`catch trap` takes no names")
-        calls = frozenset() if traps else self._imports(names)
-        return self._table.add(
-            lambda number: Armed(
-                Breakpoint(
-                    number=number,
-                    kind=BreakpointKind.CATCH,
-                    what=" ".join(["trap" if traps else "call", *names]),
-                    condition=condition if parsed is not None else None,
-                    calls=calls,
-                    traps=traps,
-                ),
-                parsed,
-            )
-        )
+        return self._armer.catch(what, names, condition)
 
     def delete(self, number: int | None = None) -> None:
         """Delete a breakpoint, or all of them. Raises UsageError if there is no such breakpoint."""
@@ -432,8 +384,7 @@ class Debugger:
 
     def condition(self, number: int, condition: str | None) -> Breakpoint:
         """Set or (None) remove the condition of a breakpoint. Raises UsageError, ExpressionError."""
-        self._check_condition(parse_condition(condition), self._table.get(number).view.places)
-        return self._table.condition(number, condition)
+        return self._armer.condition(number, condition)
 
     # --- frames and data -----------------------------------------------------------------------------
 
@@ -620,19 +571,6 @@ class Debugger:
         if number >= count:
             raise UsageError(f"no event {number}: the recording has {count}, counted from 0")
 
-    def _time(self, target: ToPosition | ToPercent | ToBegin | ToEnd) -> Position:
-        """The position of a target."""
-        if isinstance(target, ToPosition):
-            return target.position
-        if isinstance(target, ToBegin):
-            return self.begin
-        if isinstance(target, ToEnd) or target.percent >= 100:
-            return self.end
-        begin, end, share = self.begin, self.end, target.percent / 100
-        if end.tick > begin.tick:
-            return max(begin, Position(begin.tick + int((end.tick - begin.tick) * share), 0))
-        return Position(begin.tick, begin.step + int((end.step - begin.step) * share))
-
     def _to_place(self, spec: str, reverse: bool, anywhere: bool) -> StopReport:
         """Run to a place, or until the selected frame is left."""
         frame, hidden = self._inspector.frame(), self._inspector.hidden
@@ -690,61 +628,6 @@ class Debugger:
                 if location is not None:
                     return location
         return where.location
-
-    def _check_condition(self, condition: Expression | None, places: Sequence[Place]) -> None:
-        """Raise ExpressionError if `condition` has a name that is unknown at all of `places`."""
-        if condition is None:
-            return
-        state, problem = self._session.state, None
-        for place in places:
-            if place.location is None:
-                return
-            frames = [Frame(place.function, place.pc, [], [], state.position)]
-            stack = SourceStack(frames, self.debug, place.hidden)
-            try:
-                check_names(condition, StateContext(replace(state, frames=frames), self.debug, stack=stack))
-                return
-            except ExpressionError as error:
-                problem = error
-        if problem is not None:
-            raise problem
-
-    def _watched(self, expression: str) -> Armed:
-        """A watchpoint without a number on what `expression` names now."""
-        raw = parse_range(expression)
-        view = Breakpoint(0, BreakpointKind.WATCH, expression.strip())
-        if raw is not None:
-            address, length = raw
-            self._check_watched(0, address, length)
-            return Armed(replace(view, address=address, length=length))
-        watchable = lvalue_range(parse(expression), self._inspector.context)
-        self._check_watched(watchable.memory, watchable.address, watchable.length)
-        view = replace(view, memory=watchable.memory, address=watchable.address, length=watchable.length)
-        if watchable.frame_local:
-            frame = self._inspector.frame()
-            view = replace(view, scope=frame.code.entry, scope_function=frame.name)
-        return Armed(view, watchable=watchable)
-
-    def _check_watched(self, memory: int, address: int, length: int) -> None:
-        if not 0 < length <= MOST_WATCHED:
-            raise UsageError(f"cannot watch {length} bytes; it must be 1 to {MOST_WATCHED}")
-        self.memory.read(address, length, memory)
-
-    def _imports(self, names: Sequence[str]) -> frozenset[int]:
-        """The function indices of imports by their names; all of them for no names. Raises UsageError."""
-        imported = {f.index: f.imported for f in self.module.functions if f.imported is not None}
-        if not names:
-            return frozenset(imported)
-        found: set[int] = set()
-        for name in names:
-            indices = {
-                index for index, item in imported.items() if name in (item.name, f"{item.module}.{item.name}")
-            }
-            if not indices:
-                known = ", ".join(sorted(import_name(self.module, index) for index in imported))
-                raise UsageError(f"the program imports no {name!r}; it imports {known or 'nothing'}")
-            found |= indices
-        return frozenset(found)
 
     def _function(self, name: str) -> int:
         """The index of the first function called `name`, or at an address. Raises UsageError."""

@@ -2,17 +2,20 @@
 
 The log cannot always tell: of calls of compiled code it knows the tick only.
 
-May import base, wasm and store.
+May import base, wasm, store and this package.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import cast
 
+from ttd.errors import UsageError
 from ttd.events import HostCall
+from ttd.replayer.host import import_name
 from ttd.replayer.recording import Recording
 from ttd.state import State
 from ttd.wasm.model import Instruction, Module
@@ -65,3 +68,20 @@ def instruction_at(module: Module, function: int, pc: int) -> Instruction | None
     index = bisect_left(body.instructions, pc, key=_offset)
     found = body.instructions[index] if index < len(body.instructions) else None
     return found if found is not None and found.offset == pc else None
+
+
+def imports_called(module: Module, names: Sequence[str]) -> frozenset[int]:
+    """The function indices of imports by their names; all of them for no names. Raises UsageError."""
+    imported = {f.index: f.imported for f in module.functions if f.imported is not None}
+    if not names:
+        return frozenset(imported)
+    found: set[int] = set()
+    for name in names:
+        indices = {
+            index for index, item in imported.items() if name in (item.name, f"{item.module}.{item.name}")
+        }
+        if not indices:
+            known = ", ".join(sorted(import_name(module, index) for index in imported))
+            raise UsageError(f"the program imports no {name!r}; it imports {known or 'nothing'}")
+        found |= indices
+    return frozenset(found)

@@ -73,3 +73,17 @@ def parse_target(text: str) -> Target:
         raise UsageError(
             f"not a place in time: {text.strip()!r} (expected tick:step, tick, event N, N%, begin or end)"
         ) from None
+
+
+def time_of(target: ToPosition | ToPercent | ToBegin | ToEnd, begin: Position, end: Position) -> Position:
+    """The position of a target in a recording that goes from `begin` to `end`."""
+    if isinstance(target, ToPosition):
+        return target.position
+    if isinstance(target, ToBegin):
+        return begin
+    if isinstance(target, ToEnd) or target.percent >= 100:
+        return end
+    share = target.percent / 100
+    if end.tick > begin.tick:
+        return max(begin, Position(begin.tick + int((end.tick - begin.tick) * share), 0))
+    return Position(begin.tick, begin.step + int((end.step - begin.step) * share))
