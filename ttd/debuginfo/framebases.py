@@ -21,8 +21,6 @@ _SUBPROGRAM = 0x2E
 _LOW_PC, _FRAME_BASE, _ADDR_BASE = 0x11, 0x40, 0x73
 _IMPLICIT_CONST = 0x21
 _ADDR, _EXPRLOC = 0x01, 0x18
-_ADDRX = {0x1B: 0, 0x29: 1, 0x2A: 2, 0x2B: 3, 0x2C: 4}
-"""Forms of an index into .debug_addr, with their size; 0 stands for LEB128."""
 _WASM_LOCATION, _STACK_VALUE = 0xED, 0x9F
 
 _SIZES = {
