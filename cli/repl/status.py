@@ -1,6 +1,7 @@
 """Commands about the recording: where we are in it, its events, its functions; and the `info` command.
 
-May import `ttd.wasi` (late), `ttd.replayer.views` (types only) and the session's parts.
+May import `ttd.wasi` and `ttd.replayer.postmortem` (late), the parts of a session, and of types
+`ttd.replayer.views`.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ if TYPE_CHECKING:
 def when(session: Session, call: Call) -> None:
     """Tell the position, percentage and event we are at."""
     call.no_arguments()
-    where = session.debugger.where()
-    total = session.debugger.trace.event_count
-    if session.debugger.is_core_dump:
-        session.console.write(f"position {where.position}, the only one: this is a core dump")
+    from ttd.replayer.postmortem import CoreRecording
+
+    where, trace = session.debugger.where(), session.debugger.trace
+    if isinstance(trace, CoreRecording):
+        known = f"position {where.position}, the only one: this is a core dump"
+        unknown = "the position is not known: this is a core dump that ttd did not write"
+        session.console.write(known if trace.is_ours else unknown)
         return
+    total = trace.event_count
     session.console.write(
         f"position {where.position}, {where.percent:.1f} % of the run, event {where.event} of {total}"
     )

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.cli import golden
 from tests.cli.conftest import Ran
 from tests.support import Guests
 from ttd.cli import main
+from ttd.coredump import format as coredump
 from ttd.engine.cache import Cache, program_key
 from ttd.replayer.verify import VerifyReport
 from ttd.types import Ending, EndKind, Position
@@ -456,6 +458,13 @@ def test_core_writes_a_dump_of_a_recording(ttd: Ttd, recorded: Recorded, tmp_pat
         "record the program with 'ttd record' to move in time\n"
     )
     assert "has no past" in ttd("replay", "other.coredump", "--at", "end", "-e", "bt").error
+
+
+def test_a_core_dump_of_another_tool_has_no_position(ttd: Ttd, recorded: Recorded, tmp_path: Path) -> None:
+    ttd("core", str(recorded("calls")), "-o", "ours.coredump", "--at", "40%")
+    dump = coredump.read((tmp_path / "ours.coredump").read_bytes())
+    (tmp_path / "theirs.coredump").write_bytes(coredump.write(replace(dump, extra=None)))
+    assert "position is not known" in ttd("replay", "theirs.coredump", "-e", "when").out
 
 
 def test_no_other_file_is_replaced_by_a_core_dump(ttd: Ttd, recorded: Recorded, program: Program) -> None:
