@@ -57,6 +57,8 @@ DUCK = (
         ("data", "int Animal::*", "&Animal::legs"),
         ("null_data", "int zoo::Duck::*", "nullptr"),
         ("function", "int (zoo::Duck::*)(int)", "&zoo::Duck::lay"),
+        ("virtual_function", "int (Animal::*)(void)", "virtual function 2 of Animal"),
+        ("no_function", "int (Animal::*)(void)", "nullptr"),
         ("*cage.last", "const int", "3"),
         ("moods", "Cage<zoo::Mood, 2>", "{items = {Calm, Cross}, last = 0x0}"),
         ("wide", "wchar_t [7]", 'L"wide €"'),

@@ -2,6 +2,7 @@
 
 struct Animal {
     virtual ~Animal() {}
+    virtual int sound() { return 0; }
     int legs = 4;
     static int count;
     static constexpr int limit = 70;
@@ -49,6 +50,8 @@ int main() {
     int Animal::*data = &Animal::legs;
     int zoo::Duck::*null_data = nullptr;
     int (zoo::Duck::*function)(int) = &zoo::Duck::lay;
+    int (Animal::*virtual_function)() = &Animal::sound;
+    int (Animal::*no_function)() = nullptr;
     int &legs = duck.legs;
     const zoo::Duck &reference = duck;
     zoo::Duck &&moved = static_cast<zoo::Duck &&>(duck);
@@ -61,7 +64,7 @@ int main() {
     char16_t sixteen[] = u"sixteen";
     char32_t letter = U'x';
     bool yes = true;
-    int total = (duck.*function)(2) + duck.*data + legs + reference.eggs + moved.height; /* @ready */
+    int total = (duck.*virtual_function)() + (no_function != nullptr) + (duck.*function)(2) + duck.*data + legs + reference.eggs + moved.height; /* @ready */
     total += Animal::count + Animal::limit + zoo::Duck::hatched + hidden + cage.first() + animal->legs;
     return total + (nothing == nullptr) + wide[0] + sixteen[0] + (int)letter + yes + (null_data == nullptr) +
                    (int)moods.items[0] ==

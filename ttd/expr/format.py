@@ -317,14 +317,19 @@ def _array_type(value: TypedValue) -> ArrayType:
 
 
 def _member_pointer(value: TypedValue, type_: MemberPointerType) -> str:
-    """The member that is pointed at by name: ``&Shape::id``; a function by its own name, if not virtual."""
-    number = int.from_bytes(value.data[: type_.pointer_size], "little")
+    """The member that is pointed at by name: ``&Shape::id``; a function by its own name, if not virtual.
+
+    For WebAssembly Clang marks a virtual function as ARM's C++ ABI does (3.2.1): in the lowest bit of the
+    second word, the first being its offset in the virtual table.
+    """
+    size = type_.pointer_size
+    number = int.from_bytes(value.data[:size], "little")
     if type_.is_function:
-        if number & 1:
-            return f"virtual function {(number - 1) // type_.pointer_size} of {type_.owner.name}"
+        if int.from_bytes(value.data[size : 2 * size], "little") & 1:
+            return f"virtual function {number // size} of {type_.owner.name}"
         symbol = _function_symbol(value, number)
         return f"&{symbol}" if symbol else ("nullptr" if not number else f"{number:#x}")
-    if number == (1 << 8 * type_.pointer_size) - 1:
+    if number == (1 << 8 * size) - 1:
         return "nullptr"
     owner = value.context.debug.complete_type(type_.owner.strip())
     for member in owner.members if isinstance(owner, AggregateType) else ():
