@@ -115,7 +115,7 @@ def test_frames_without_instances_are_of_the_older_format() -> None:
     ("data", "message"),
     [
         (b"", "not a readable core dump"),
-        (shell(), "no section 'corestack'"),
+        (shell(), "no core dump"),
         (shell(("corestack", b"\1")), "unknown kind 0x1"),
         (shell(("corestack", b"\0\0\xff\xff\x03")), "runs past the end"),
         (shell(("corestack", b"\0\0\1\0\0\0\1\x55\0")), "unknown type 0x55"),
