@@ -213,9 +213,11 @@ IMITATIONS = """
 (module
   (func $posix_memalign (param i32 i32 i32) (result i32) (i32.const 0))
   (func $malloc (param i64) (result i64) (i64.const 5))
+  (func $free (param i32))
   (func (export "main")
     (drop (call $malloc (i64.const 8)))
-    (drop (call $posix_memalign (i32.const 8) (i32.const 8) (i32.const 8)))))
+    (drop (call $posix_memalign (i32.const 8) (i32.const 8) (i32.const 8)))
+    (call $free (i32.const 5))))
 """
 
 MODULES = {

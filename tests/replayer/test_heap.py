@@ -160,7 +160,7 @@ def test_an_interrupt_gives_up_and_keeps_what_was_found(
 
 
 def test_a_name_alone_makes_no_allocator(debug: Debug) -> None:
-    """There is no memory at which this posix_memalign could store anything."""
+    """There is no memory at which this posix_memalign could store anything, and this free does nothing."""
     debugger = debug("wat:imitations")
     debugger.goto(ToEnd())
     assert [(each.address, each.size) for each in debugger.heap.view().live] == [(5, 8)]

@@ -324,10 +324,11 @@ and what points to it is an i32."""
 
 
 def can_tap(function: Function) -> bool:
-    """Whether a function has code, and all that would have to be told of its calls is integers."""
+    """Whether a function has code to stop at, and all that would have to be told of its calls is integers."""
     types = (*function.type.params[:MOST_TAPPED], *function.type.results)
     integers = all(type_ in (ValType.I32, ValType.I64) for type_ in types)
-    return function.body is not None and len(function.type.results) <= 1 and integers
+    has_code = function.body is not None and bool(function.code.rests)
+    return has_code and len(function.type.results) <= 1 and integers
 
 
 @runtime_checkable
