@@ -232,6 +232,7 @@ class HeapInspector:
                 else:
                     freed.append(old._replace(freed=call))
             if address:
+                live.pop(address, None)  # who freed it was not seen
                 live[address] = Allocation(address, size, call)
         return HeapView(tuple(live.values()), tuple(freed), tuple(strays), failed)
 

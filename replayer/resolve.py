@@ -127,6 +127,8 @@ class Resolver:
         places += [self._in_call(call) for call in self._debug.calls_of(name)]
         if not places and not indices:
             raise UsageError(f"function {name!r} is not defined; `info functions` lists them")
+        if not places and any(self._debug.module.functions[index].body is not None for index in indices):
+            raise UsageError(f"function {name!r} is empty: there is nothing to stop at; name its callers")
         if not places:
             raise UsageError(f"{name} is imported and has no code here; use `catch call {name}`")
         return sorted(set(places), key=lambda place: (place.pc, place.hidden))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.replayer.model import Run, all_stops, spot, writes
+from ttd.errors import UsageError
 from ttd.replayer import session as session_module
 from ttd.replayer import snapshots as snapshots_module
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
@@ -237,6 +238,11 @@ def test_finish_leads_to_where_the_frame_is_gone(debug: Debug, runs: Runs, name:
             debugger.goto(ToPosition(rest.position))
             before = run.positions[run.positions.index(rest.entry) - 1]
             assert debugger.finish(reverse=True).where.position == before
+
+
+def test_an_empty_function_is_not_called_an_import(debug: Debug) -> None:
+    with pytest.raises(UsageError, match="function 'free' is empty"):
+        debug("wat:imitations").break_("free")
 
 
 def test_traces_are_not_changed_by_looking_at_them(recorded: Callable[[str], object], debug: Debug) -> None:
