@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ttd.cli.output import plain
-from ttd.errors import DamagedTrace, InvalidModule, TtdError, UsageError
+from ttd.errors import DamagedTrace, InvalidCoreDump, InvalidModule, TtdError, UsageError
 
 if TYPE_CHECKING:
     from ttd.replayer.recording import Recording
@@ -154,11 +154,13 @@ def module_bytes(path: Path) -> tuple[bytes, bytes | None]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors about the bytes of a module name its file: code is decoded when it is needed."""
+    """Let errors about the bytes of a module or dump name its file: code is decoded when it is needed."""
     try:
         yield
     except InvalidModule as error:
         raise error.of_file(str(path)) from error
+    except InvalidCoreDump as error:
+        raise InvalidCoreDump(f"{path}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -485,5 +485,6 @@ def test_the_prompt_dumps_core(ttd: Ttd, recorded: Recorded) -> None:
 
 
 def test_replaying_a_module_that_is_no_core_dump(ttd: Ttd, program: Program, recorded: Recorded) -> None:
-    assert "no core dump" in ttd("replay", program("hello"), "-e", "bt").error
+    hello = str(program("hello"))
+    assert f"{hello}: a module, not a trace, and no core dump" in ttd("replay", hello, "-e", "bt").error
     assert "holds its program" in ttd("replay", str(recorded("calls")), "--module", "x.wasm").error
