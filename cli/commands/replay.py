@@ -67,8 +67,8 @@ def command(
     terminal, commands run one after the other, each echoed as '(ttd) CMD'. The first that fails ends
     the run: its error goes to stderr, and the exit code is 1.
 
-    TRACE may be a WebAssembly core dump: of ttd, Wasmtime, or another. It has one moment, at which all
-    commands work that need no running.
+    TRACE may be a WebAssembly core dump, in the format of the tool conventions. It has one moment, at
+    which all commands work that need no running.
 
     \b
     Examples:
