@@ -79,7 +79,8 @@ class Inspector:
         level = self.selected if level is None else level
         stack = self.stack
         if not stack:
-            raise UsageError("no frame: the run has returned here; `reverse-step` leads back into it")
+            way_back = "" if self._session.why_immovable else "; `reverse-step` leads back into it"
+            raise UsageError(f"no frame: the run has returned here{way_back}")
         if not stack.has(level):
             raise UsageError(f"no frame {level}: the stack has {len(stack)}, counted from 0")
         return stack[level]

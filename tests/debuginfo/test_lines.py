@@ -99,7 +99,6 @@ def test_files_are_found_by_whole_components_of_their_path(guest: Guests) -> Non
     assert path in debug.files()
     assert debug.display_path(path) == "calls.c"
     assert debug.display_path("/elsewhere/x.c") == "/elsewhere/x.c"
-    assert guest.line("calls", "leaf") in debug.lines_with_code(path)
 
 
 def test_without_dwarf_functions_are_known_by_name_and_nothing_else(guest: Guests) -> None:

@@ -194,10 +194,6 @@ class DebugInfo:
                 return self._landed(row)
         return land(self.module.functions[function], self.module.functions[function].code.start)
 
-    def lines_with_code(self, path: str) -> frozenset[int]:
-        """The lines of a file (full path) that have code."""
-        return frozenset(row.line for row in self._rows_of_file(path))
-
     def _line_table(self, pc: int) -> LineTable | None:
         unit = self._unit(pc)
         return unit.lines if unit is not None else None

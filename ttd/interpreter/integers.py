@@ -12,16 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import TypeAlias, cast
+from typing import cast
 
 from ttd.interpreter.code import Op, Trapped
 from ttd.types import TrapKind
 
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
 S32, S64 = 1 << 31, 1 << 63
-
-Factory: TypeAlias = Callable[[int, int, int], Op]
-"""From the registers of A (which the result replaces) and B and the entry to go on with."""
 
 
 def _signed_quotient(a: int, b: int, sign: int) -> int:
