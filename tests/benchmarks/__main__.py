@@ -3,8 +3,8 @@
 ``./dev bench code`` measures instrumented code alone, in a few minutes (`code`), and ``./dev bench looking``
 how long it takes to show the stack and the variables of big programs (`looking`).
 
-Prints a row for each guest and then the table, and writes all of it as JSON. A full run takes about half an
-hour on an idle machine; on a busy one compare the processor times.
+Prints a row for each guest and then the table, and writes all of it as JSON. A full run takes about three
+quarters of an hour on an idle machine; on a busy one compare the processor times.
 """
 
 from __future__ import annotations
