@@ -19,6 +19,8 @@ from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarfinfo import DWARFInfo
 from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
 
+from ttd.debuginfo.leb128 import unsigned
+
 _TAGS, _ATTRIBUTES, _FORMS = (
     {value: name for name, value in names.items() if type(value) is int}
     for names in (ENUM_DW_TAG, ENUM_DW_AT, ENUM_DW_FORM)
@@ -172,18 +174,6 @@ def _behind(form: str, data: bytes, at: int, sizes: dict[str, int]) -> int:
     width = _BLOCKS[form]
     size, at = (int.from_bytes(data[at : at + width], "little"), at + width) if width else unsigned(data, at)
     return at + size
-
-
-def unsigned(data: bytes, at: int) -> tuple[int, int]:
-    """An unsigned LEB128 number, and where it ends; IndexError at the end of the data."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
 
 
 def _signed(data: bytes, at: int) -> tuple[int, int]:

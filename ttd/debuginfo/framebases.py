@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from ttd.debuginfo.leb128 import unsigned
 from ttd.debuginfo.lines import FunctionMap
 from ttd.wasm.model import Module
 
@@ -131,7 +132,7 @@ class _Reader:
             code = info[at]
             at += 1
             if code >= 0x80:
-                code, at = _unsigned(info, at - 1)
+                code, at = unsigned(info, at - 1)
             if not code:
                 continue
             low = local = None
@@ -141,14 +142,14 @@ class _Reader:
                     continue
                 value: int | None = None
                 if form == _EXPRLOC:
-                    size, at = _unsigned(info, at)
+                    size, at = unsigned(info, at)
                     if attribute == _FRAME_BASE:
                         local = _local_of(info[at : at + size])
                     at += size
                 elif form == 0x08:  # string
                     at = info.index(0, at) + 1
                 elif form in _LEBS:
-                    value, at = _unsigned(info, at)
+                    value, at = unsigned(info, at)
                 elif form in _BLOCKS:
                     size, at = self._block(form, at)
                     at += size
@@ -166,7 +167,7 @@ class _Reader:
     def _block(self, form: int, at: int) -> tuple[int, int]:
         """Size and place of the bytes of a block."""
         width = _BLOCKS[form]
-        return (self._number(at, width), at + width) if width else _unsigned(self._info, at)
+        return (self._number(at, width), at + width) if width else unsigned(self._info, at)
 
     def _address(self, base: int, index: int, size: int) -> int:
         at = base + index * size
@@ -185,18 +186,18 @@ class _Reader:
         if version < 3:
             sizes[0x10] = address_size  # DW_FORM_ref_addr
         while True:
-            code, at = _unsigned(data, at)
+            code, at = unsigned(data, at)
             if not code:
                 return table
-            tag, at = _unsigned(data, at)
+            tag, at = unsigned(data, at)
             at += 1
             steps: list[tuple[int, int, int]] = []
             skip = 0
             while True:
-                attribute, at = _unsigned(data, at)
-                form, at = _unsigned(data, at)
+                attribute, at = unsigned(data, at)
+                form, at = unsigned(data, at)
                 if form == _IMPLICIT_CONST:
-                    _, at = _unsigned(data, at)
+                    _, at = unsigned(data, at)
                 if not attribute and not form:
                     break
                 wanted = attribute == _ADDR_BASE or (tag == _SUBPROGRAM and attribute == _LOW_PC)
@@ -217,17 +218,5 @@ def _local_of(expression: bytes) -> int | None:
     """The local of ``DW_OP_WASM_location 0 local``, perhaps followed by DW_OP_stack_value."""
     if expression[:2] != bytes((_WASM_LOCATION, 0)):
         return None
-    local, end = _unsigned(expression, 2)
+    local, end = unsigned(expression, 2)
     return local if expression[end:] in (b"", bytes((_STACK_VALUE,))) else None
-
-
-def _unsigned(data: bytes, at: int) -> tuple[int, int]:
-    """An unsigned LEB128 number, and where it ends. A signed one has the same end."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
