@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from tests.replayer.model import Run
 from tests.replayer.rewriting import rewrite
@@ -14,6 +16,7 @@ from ttd.engine.protocol import TICK_RULE, Goal
 from ttd.errors import DamagedTrace, Divergence, TraceVersionError
 from ttd.events import HostCall, MemoryWrite
 from ttd.replayer.session import Interrupted, Session, program_of
+from ttd.state import Snapshot
 from ttd.store.manifest import Manifest
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position, StopReason
@@ -192,6 +195,29 @@ def test_limits_that_no_recording_has_are_refused(what: str, recorded: Recorded,
     path = rewrite(recorded("calls"), tmp_path / "t", manifest=hostile)
     with Trace.open(path) as trace, pytest.raises(DamagedTrace, match="which no recording does"):
         program_of(trace)
+
+
+def test_what_is_native_goes_when_nobody_needs_it_anymore(recorded: Recorded) -> None:
+    """Each store holds mappings, of which the system allows a process some tens of thousands."""
+
+    def stores() -> int:
+        gc.collect()
+        return sum(isinstance(thing, wasmtime.Store) for thing in gc.get_objects())
+
+    before = stores()
+    for _ in range(3):
+        replay_all(recorded("calls"))
+    assert stores() == before
+    with Trace.open(recorded("calls")) as trace:
+        session = Session(trace)
+        start = Snapshot.capture(session.engine.state)
+        session.run(Goal())
+        open_now = stores()
+        for _ in range(3):  # each of them starts the program afresh
+            session.engine.restore(start)
+            session.engine.run(Goal(until=Position(20)))
+        assert stores() == open_now
+        session.close()
 
 
 def test_slices_do_not_become_short_because_a_deep_stack_takes_long_to_hand_over(recorded: Recorded) -> None:

@@ -24,6 +24,7 @@ from ttd.calllog import ROOM, SIZE, TICKS, CallLog, decode_call
 from ttd.engine.bulk import BulkAnswers, NativeCalls, NativeRecording
 from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import Host
+from ttd.engine.stores import weakly
 from ttd.instrument.gates import (
     BUFFER,
     CALLS,
@@ -224,7 +225,7 @@ class RecordingGates:
         rows = [(index, name) for index, (name, _) in native.functions.items() if can_record(name)]
         wasi = {index: function for index, (_, function) in native.functions.items()}
         drain_type = wasmtime.FuncType([wasmtime.ValType.i64()], [])
-        drain = wasmtime.Func(store, drain_type, self._make_room)
+        drain = wasmtime.Func(store, drain_type, weakly(self._make_room))
         gates = compile_(recording_gates(rows, native.memory))
         exports = _instantiate(store, gates, memories[native.memory], callbacks, wasi, drain)
         self.functions: Mapping[int, wasmtime.Func] = _gate_functions(exports, [index for index, _ in rows])
@@ -355,7 +356,7 @@ class ReplayingGates:
         rows = [(index, type_) for index, type_ in types if can_replay(type_)]
         self._memory = memory = _written_memory(module)
         gates = compile_(replaying_gates(rows, memory))
-        fill = wasmtime.Func(store, wasmtime.FuncType([], []), self._fill)
+        fill = wasmtime.Func(store, wasmtime.FuncType([], []), weakly(self._fill))
         exports = _instantiate(
             store, gates, memories[memory] if memory < len(memories) else None, callbacks, {}, fill
         )

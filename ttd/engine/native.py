@@ -24,6 +24,7 @@ from ttd.engine.exports import Exports
 from ttd.engine.gates import Gates
 from ttd.engine.memory import LinearMemory
 from ttd.engine.references import References
+from ttd.engine.stores import weakly
 from ttd.errors import LinkError, check
 from ttd.instrument import abi
 from ttd.instrument.program import constant, gate_type, mutable_globals
@@ -120,7 +121,8 @@ class Native:
         wrapped = wasmtime.FuncType(
             [_native_type(t) for t in native.params], [_native_type(t) for t in native.results]
         )
-        return wasmtime.Func(self._store, wrapped, lambda *values: self._call_host(index, type_, values))
+        call = weakly(self._call_host)
+        return wasmtime.Func(self._store, wrapped, lambda *values: call(index, type_, values))
 
     # --- time -------------------------------------------------------------------------------------
 

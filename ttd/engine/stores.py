@@ -5,6 +5,9 @@ when wasmtime-py's own modules may be gone already, which it reports on stderr; 
 abandoned in a host call (`ttd.recorder`) may be using a store even then. So what is alive at exit is left
 to the operating system.
 
+A store keeps its host functions for as long as it lives, and Python's collector does not see into it: a host
+function that holds on to what holds the store keeps both for good. So it must hold on weakly (`weakly`).
+
 May import wasmtime.
 """
 
@@ -12,9 +15,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from weakref import WeakSet
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakMethod, WeakSet
 
 import wasmtime
+
+_T = TypeVar("_T")
 
 _engines: WeakSet[wasmtime.Engine] = WeakSet()
 _stores: WeakSet[wasmtime.Store] = WeakSet()
@@ -32,6 +39,18 @@ def new_store(engine: wasmtime.Engine) -> wasmtime.Store:
     store = wasmtime.Store(engine)
     _stores.add(store)
     return store
+
+
+def weakly(method: Callable[..., _T]) -> Callable[..., _T]:
+    """A bound method, to be called by the host functions of a store that its object holds."""
+    alive = WeakMethod(method)
+
+    def call(*arguments: Any) -> _T:
+        bound = alive()
+        assert bound is not None, "whoever runs a program holds what its host functions belong to"
+        return bound(*arguments)
+
+    return call
 
 
 @atexit.register

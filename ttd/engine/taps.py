@@ -31,6 +31,7 @@ import wasmtime
 
 from ttd.engine.native import Native
 from ttd.engine.protocol import MOST_TAPPED, Call, Pointed, Taps
+from ttd.engine.stores import weakly
 from ttd.instrument import abi
 from ttd.wasm.model import Function, ValType
 
@@ -55,7 +56,7 @@ class Tap:
         self._calls: list[Call] = []
         self._log = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(_PAGES, _PAGES)))
         self._log.write(store, struct.pack("<IIQ", _LOG, 0, native.limit & _M64))
-        drain = wasmtime.Func(store, wasmtime.FuncType([], []), self._drain)
+        drain = wasmtime.Func(store, wasmtime.FuncType([], []), weakly(self._drain))
         for function, pointed in taps.items():
             text = _wrapper(native.module.functions[function], pointed, bool(native.module.tags))
             native.put_wrapper(function, text, {"log": self._log, "drain": drain})
