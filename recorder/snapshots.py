@@ -30,8 +30,10 @@ FREE = 0.02
 """Seconds that snapshots may cost however short the run is: nobody notices them, and `ttd verify` then has
 the end of a short run to compare."""
 
-STORING_BESIDE = 0.15
-"""The part for which the work of storing counts where another processor does it."""
+STORING_BESIDE = 0.3
+"""The part for which the work of storing counts where another processor does it: it wants Python's lock, and
+its share of what the processors have in common. With half of this, a program that is bound by memory ran a
+tenth slower."""
 
 SPACING = 0.1
 """Seconds between snapshots at least: a replay runs through so little in no time."""
@@ -85,11 +87,11 @@ class SnapshotPolicy:
         """`clock` tells seconds gone by; `processors` is how many the machine has, None to find out."""
         self._sink = sink
         self._clock = clock
-        self._storing_counts = STORING_BESIDE if (processors or os.cpu_count() or 1) > 1 else 1.0
+        self._beside = STORING_BESIDE if (processors or os.cpu_count() or 1) > 1 else 1.0
         self._start = self._clock()
         self._last = self._start
         self._previous: Snapshot | None = None
-        self._copying = self._storing = 0.0  # what the last one has cost, as far as known
+        self._copying = self._storing = 0.0  # seconds that the last one took, as far as known
         self._stored = 0  # how many of those taken are stored, and paid for
         self._seconds = 0.0  # that storing them took
         self._present = 0  # bytes of the first one, and of what was stored with it at once
@@ -103,7 +105,9 @@ class SnapshotPolicy:
         """Take a snapshot of `state` if it is time for one; whether it was."""
         self._account()
         now = self._clock()
-        if self._sink.backlog > WAITING or now - self._last < SPACING or not self._affordable(now, state):
+        if self._sink.backlog > WAITING or now - self._last < SPACING:
+            return False
+        if not self._affordable(now, state, self._beside):
             return False
         self._take(state())
         return True
@@ -112,17 +116,18 @@ class SnapshotPolicy:
         """Take a last snapshot, of the end of the run, if it can be afforded.
 
         It lets a replay go to the end at once, and compare the end of its memory with that of the recording.
+        To store it counts in full: nothing runs beside that anymore, and everybody waits for it.
         """
         self._account()
         moved = self._previous is None or self._previous.position != state.position
-        if moved and self._affordable(self._clock(), lambda: state):
+        if moved and self._affordable(self._clock(), lambda: state, 1.0):
             self._take(state)
 
-    def _affordable(self, now: float, state: Callable[[], State]) -> bool:
+    def _affordable(self, now: float, state: Callable[[], State], storing_counts: float) -> bool:
         if not self.taken:
             self._copying = FIRST_COST * sum(memory.pages for memory in state().memories)
         gone = now - self._start
-        cost = self.cost + self._copying + self._storing * (self.taken - self._stored + 1)
+        cost = self.cost + self._copying + storing_counts * self._storing * (self.taken - self._stored + 1)
         too_large = self._sink.storing_bytes - self._present > GROWTH * gone
         return cost <= max(SHARE * gone, FREE) and not (self._stored and too_large)
 
@@ -145,7 +150,6 @@ class SnapshotPolicy:
             return
         if not self._stored:
             self._present = self._sink.storing_bytes
-        storing = self._storing_counts * (seconds - self._seconds)
-        self.cost += storing
-        self._storing = storing / (stored - self._stored)
+        self.cost += self._beside * (seconds - self._seconds)
+        self._storing = (seconds - self._seconds) / (stored - self._stored)
         self._stored, self._seconds = stored, seconds
