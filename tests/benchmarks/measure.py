@@ -9,15 +9,20 @@ May import the standard library and `tests.support`.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tests.support import CACHE
+
+STARTING = Path(__file__).with_name("starting.py")
+"""What starts the processes."""
 
 
 class Failed(Exception):
@@ -50,24 +55,24 @@ def run(command: Command) -> Cost:
     """Run a process to its end. Raises Failed if it does not exit with 0."""
     command.prepare()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command.words,
+        files = (out.fileno(), err.fileno())
+        starting = [sys.executable, "-I", "-S", str(STARTING), *map(str, files)]
+        done = subprocess.run(
+            [*starting, *command.words],
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
+            stdout=subprocess.PIPE,
+            pass_fds=files,
             env=_environment(command),
+            check=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
+        code, seconds, processor, memory = json.loads(done.stdout)
         out.seek(0)
         err.seek(0)
-        if process.returncode != 0:
+        if code != 0:
             said = err.read().decode(errors="replace").strip().splitlines()[-4:]
-            raise Failed(f"{' '.join(command.words)}: exit code {process.returncode}: {' / '.join(said)}")
+            raise Failed(f"{' '.join(command.words)}: exit code {code}: {' / '.join(said)}")
         text = out.read().decode(errors="replace")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text)
+    return Cost(seconds, processor, memory, text)
 
 
 def _environment(command: Command) -> dict[str, str]:

@@ -55,6 +55,14 @@ def test_a_process_that_fails_is_told_with_what_it_said() -> None:
         run(Command([sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"]))
 
 
+def test_memory_is_that_of_the_process_alone() -> None:
+    mine = bytearray(b"x") * (200 << 20)
+    small = run(Command([sys.executable, "-I", "-S", "-c", "pass"])).memory
+    assert 1 << 20 < small < len(mine) / 4
+    large = run(Command([sys.executable, "-I", "-S", "-c", f"bytearray(b'x') * {len(mine)}"])).memory
+    assert 0.9 * len(mine) < large - small < 1.1 * len(mine)
+
+
 @pytest.mark.parametrize("program", [*KERNELS, CLOCK], ids=lambda program: program.name)
 @pytest.mark.parametrize("level", ["-O2", "-O0"])
 def test_kernels_run_under_plain_wasmtime(program: Program, level: str) -> None:
