@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,8 +104,9 @@ class Progress:
     def __init__(self, label: str, patience: float = 0.5, stream: TextIO | None = None) -> None:
         self._label = label
         self._stream = stream or sys.stderr
+        self._patience = patience
         self._next = time.monotonic() + patience if self._stream.isatty() else float("inf")
-        self._shown = False
+        self.is_shown = False
         self._before: tuple[float, int] | None = None
 
     def __enter__(self) -> Progress:
@@ -120,9 +122,8 @@ class Progress:
             return
         share = "" if percent is None else f" {percent:5.1f} %"
         place = "" if tick is None else f"  tick {tick:,}{self._speed(now, tick)}"
-        self._stream.write(f"\r{self._label}{share}{place}\x1b[K")
-        self._stream.flush()
-        self._next, self._shown = now + 0.1, True
+        self._draw(f"{self._label}{share}{place}")
+        self._next, self.is_shown = now + 0.1, True
 
     def _speed(self, now: float, tick: int) -> str:
         """How fast the ticks go by; "" where that is not known, as between parts of a search backward."""
@@ -133,7 +134,31 @@ class Progress:
 
     def clear(self) -> None:
         """Remove the line."""
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._shown = False
+        if self.is_shown:
+            self._draw("")
+            self.is_shown = False
+
+    def _draw(self, line: str) -> None:
+        self._stream.write(f"\r{line}\x1b[K")
+        self._stream.flush()
+
+
+class ProgressBelow(Progress):
+    """Progress in the line below that of the cursor, which may be in the middle of a program's output.
+
+    Cleared, it waits until `patience` is over again: a program that has much to say needs no other sign of
+    life.
+    """
+
+    def clear(self) -> None:
+        if self.is_shown:
+            self._next = time.monotonic() + self._patience
+        super().clear()
+
+    def _draw(self, line: str) -> None:
+        # To make sure that there is a line below, go down and up again: of the ways to do so, ESC D
+        # (Index) keeps the column, and scrolls at the bottom. ESC 7 and 8 save the cursor and restore it.
+        room = "" if self.is_shown else "\x1bD\x1b[A"
+        columns, _ = shutil.get_terminal_size()
+        self._stream.write(f"{room}\x1b7\x1b[B\r{line[: columns - 1]}\x1b[K\x1b8")
+        self._stream.flush()

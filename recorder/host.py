@@ -23,7 +23,7 @@ from ttd.recorder.options import WasiOptions
 from ttd.recorder.wasihost import WasiHost
 from ttd.state import Memory
 from ttd.types import UNKNOWN_STEP, Position, Value
-from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE
+from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE, TALKING
 from ttd.wasm.model import ExternKind, FuncType, Import, Module
 
 
@@ -59,6 +59,8 @@ class RecordingHost:
         self._log = log or self._early.append
         self._log_calls: Callable[[CallLog], None] | None = None
         self._running: RunningCalls | None = None
+        self._silent = {index for index, name in self._wasi_functions.items() if name not in TALKING}
+        self._before_talking: Callable[[], None] | None = None
         self._gate = threading.Lock()
         self._abandoned = False
         self.events = 0
@@ -84,6 +86,9 @@ class RecordingHost:
         self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
     ) -> tuple[Value, ...]:
         """Perform import number `function` and log it; see `ttd.engine.protocol.Host.call`."""
+        if self._before_talking is not None and function not in self._silent:
+            self._before_talking()
+            self.before_talking(None)
         self.pending = position
         performed = self._callees[function](arguments, memories)
         with self._gate:
@@ -97,6 +102,12 @@ class RecordingHost:
         if performed.outcome is Outcome.TRAPPED:
             raise HostTrap(performed.message)
         return performed.results
+
+    def before_talking(self, do: Callable[[], None] | None) -> None:
+        """Call `do`, once, before the program next says something on a terminal, or may. On its thread."""
+        self._before_talking = do
+        if self._running is not None:
+            self._running.set_aside(do is not None)
 
     # --- calls without Python (`ttd.engine.bulk.NativeRecording`) ---------------------------------------
 

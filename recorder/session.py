@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ttd.engine.protocol import MOST, TICK_RULE, Engine, Goal, Host, Limits, Program
 from ttd.engine.slices import Stopwatch, running_time, slice_end
@@ -105,10 +105,25 @@ class RecordResult:
         return self.ending.code & 0xFF
 
 
-def record(options: RecordOptions, progress: Callable[[Position], None] | None = None) -> RecordResult:
+class ProgressLine(Protocol):
+    """Tells people how far a program has come, on the terminal that it may be talking to."""
+
+    @property
+    def is_shown(self) -> bool: ...
+
+    def update(self, percent: float | None, tick: int | None = None) -> None:
+        """Show it if it is time for that."""
+        ...
+
+    def clear(self) -> None:
+        """Make room for what the program has to say."""
+        ...
+
+
+def record(options: RecordOptions, progress: ProgressLine | None = None) -> RecordResult:
     """Make the recording that `options` ask for.
 
-    `progress` is told, some ten times a second, how far the program has come; on the calling thread.
+    `progress` is kept up to date while the program runs, and cleared before it says something; on its thread.
 
     Raises UsageError, InvalidModule, UnsupportedFeature or LinkError before anything has run and before there
     is a trace; TtdError when the trace cannot be written, which then ends where it ends. A guest that
@@ -202,7 +217,7 @@ class _Setup:
 class _Recording:
     """One run of the guest. The guest's thread runs `_guest`, everything else the calling one."""
 
-    def __init__(self, setup: _Setup, progress: Callable[[Position], None] | None) -> None:
+    def __init__(self, setup: _Setup, progress: ProgressLine | None) -> None:
         self._setup = setup
         self._progress = progress
         self._engine: Engine = setup.engine
@@ -283,10 +298,19 @@ class _Recording:
             self._reached = stop.position
             self._host.check_wanted()
             self._writer.progress(stop.position)
+            self._show_progress()
             self._policy.offer(lambda: self._engine.state)
             running, handover = stopwatch.read()
             ticks = _next_slice(stop.position.tick - tick, running, running_time(wanted, handover))
         return Ending(EndKind.INTERRUPTED, self._reached)
+
+    def _show_progress(self) -> None:
+        """Where the guest stands still, and so cannot be in the middle of saying something."""
+        if self._progress is None:
+            return
+        self._progress.update(None, self._reached.tick)
+        if self._progress.is_shown:
+            self._host.before_talking(self._progress.clear)
 
     def _look_back(self, ending: Ending) -> None:
         """Make a backtrace of a trap, and find its exact place, if that is not known yet."""
@@ -342,8 +366,6 @@ class _Recording:
                 return self._abandon(thread)
             else:
                 self._host.pump()
-                if self._progress is not None:
-                    self._progress(self._reached)
         thread.join()
         if self._error is not None:
             raise self._error

@@ -6,7 +6,6 @@ May import click; `ttd.recorder` and `ttd.store` late.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import click
 
 from ttd.cli.files import ENGINES, debug_info_option, write_core_dump
 from ttd.cli.group import Command
-from ttd.cli.output import Progress, plain
+from ttd.cli.output import Progress, ProgressBelow, plain
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def command(
         core_dump=core_dump is not None,
     )
     with _progress(quiet) as progress:
-        result = record(options, lambda position: progress.update(None, position.tick))
+        result = record(options, progress)
     if invoke and not quiet and result.ending.results:
         click.echo(f"ttd: {invoke} returned {_returned(program, invoke, result)}", err=True)
     if core_dump is not None and result.core_dump is not None:
@@ -128,8 +127,9 @@ def _write_core_dump(path: Path, dump: CoreDump, quiet: bool) -> None:
 
 
 def _progress(quiet: bool) -> Progress:
-    """A line that shows how far the program is; none where it would get into the program's own output."""
-    return Progress("recording", patience=float("inf") if quiet or sys.stdout.isatty() else 1.0)
+    """A line that shows how far the program is; none if nobody wants it, or the terminal cannot."""
+    unwanted = quiet or os.environ.get("TERM") == "dumb"
+    return ProgressBelow("recording", patience=float("inf") if unwanted else 1.0)
 
 
 def _returned(program: Path, export: str, result: RecordResult) -> str:

@@ -32,7 +32,7 @@ class NativeCalls:
 
 
 class RunningCalls(Protocol):
-    """The calls that instrumented code makes by itself, for another thread to look at."""
+    """The calls that instrumented code makes by itself. Another thread may look at them."""
 
     def pending(self) -> Position | None:
         """Where the call that is under way was made; None if none is."""
@@ -41,6 +41,11 @@ class RunningCalls(Protocol):
     def drain(self) -> None:
         """Give the host those calls which it does not have yet, if one is under way (so that the engine's
         thread stands still): when it may take long."""
+        ...
+
+    def set_aside(self, wanted: bool) -> None:
+        """Whether the calls by which a program talks to a terminal are left to Python. On the engine's
+        thread."""
         ...
 
 

@@ -26,6 +26,7 @@ from ttd.engine.memory import LinearMemory
 from ttd.engine.protocol import Host
 from ttd.engine.stores import weakly
 from ttd.instrument.gates import (
+    ASIDE,
     BUFFER,
     CALLS,
     DRAIN,
@@ -163,6 +164,7 @@ class _Buffer:
     next = _Field(NEXT, ctypes.c_uint32)
     last = _Field(LAST, ctypes.c_int64)
     calls = _Field(CALLS, ctypes.c_uint64)
+    aside = _Field(ASIDE, ctypes.c_uint32)
 
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
         self._memory = memory  # Keeps what `base` points to alive, with the store.
@@ -290,6 +292,9 @@ class RecordingGates:
         count, self._taken_calls = calls - self._taken_calls, calls
         self._taken = end
         self._host.record_calls(CallLog(first_tick, self._last_tick, count, data))
+
+    def set_aside(self, wanted: bool) -> None:
+        self._buffer.aside = int(wanted)
 
     # --- for other threads ----------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ WASI finds the guest's memory as the export ``memory`` of the instance that call
         offset LAST     i64  `count` (see `abi`) of the last record
         offset CALLS    u64  how many records have been written or read
         offset WATCHED  u64  replaying: the first watched address of the memory, and the one behind the last
+        offset ASIDE    u32  recording: 1 if Python is to make the next call that may talk to a terminal
         RECORDS ..           the records
 
 Known limits: guests whose memory has 64-bit addresses are served by Python alone.
@@ -58,6 +59,7 @@ from ttd.wasi.table import (
     EVENT,
     IOVEC,
     SUBSCRIPTION,
+    TALKING,
     Buffer,
     Gather,
     Parameter,
@@ -70,7 +72,7 @@ from ttd.wasi.table import (
 from ttd.wasi.table import Function as WasiFunction
 from ttd.wasm.model import FuncType, ValType
 
-END, NEXT, LAST, CALLS, WATCHED = 0, 4, 8, 16, 24
+END, NEXT, LAST, CALLS, WATCHED, ASIDE = 0, 4, 8, 16, 24, 40
 PENDING = NEXT
 RECORDS = 64
 PAGES = 16
@@ -288,6 +290,8 @@ class _Recorder:
         return _function(self._index, self._function.params, ("i32",), _LOCALS, self._lines())
 
     def _lines(self) -> Iterator[str]:
+        if self._function.name in TALKING:
+            yield _slow_if(_i32(ASIDE, _STATE))
         yield _set("size", _GUEST_SIZE)
         yield _set("room", _const(HEADER + WORD * (len(self._function.params) + 1)))
         if self._function.name in _CLOCKS:

@@ -7,7 +7,7 @@ Imports base modules only.
 
 from ttd.wasi.describe import describe_call
 from ttd.wasi.effects import Completion, Effects, Range, StringSizes, inputs
-from ttd.wasi.table import ERRNO, FUNCTIONS, LEGACY_MODULE, MODULE, SUCCESS, Function, errno_name
+from ttd.wasi.table import ERRNO, FUNCTIONS, LEGACY_MODULE, MODULE, SUCCESS, TALKING, Function, errno_name
 
 __all__ = [
     "ERRNO",
@@ -15,6 +15,7 @@ __all__ = [
     "LEGACY_MODULE",
     "MODULE",
     "SUCCESS",
+    "TALKING",
     "Completion",
     "Effects",
     "Function",

@@ -17,6 +17,9 @@ MODULE = "wasi_snapshot_preview1"
 LEGACY_MODULE = "wasi_unstable"
 """The import module of preview 0, which no toolchain has made since 2020 and ttd does not serve."""
 
+TALKING = frozenset(("fd_read", "fd_write", "poll_oneoff"))
+"""The functions by which a program talks to a terminal, or waits for what is typed there."""
+
 SUCCESS = 0
 """The error number of a call that succeeded."""
 
