@@ -66,6 +66,8 @@ def open_trace(path: Path | None) -> Trace:
     """Open the trace at `path`, or the latest one; to be closed by the caller. Raises TtdError."""
     from ttd.store.trace import Trace
 
+    if path is not None and _is_core_dump(path):
+        raise UsageError(f"{path} is a core dump, not a trace; `ttd replay {path}` opens it")
     return Trace.open(path)
 
 

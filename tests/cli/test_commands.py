@@ -432,6 +432,14 @@ def test_record_dumps_core_where_a_program_traps(ttd: Ttd, program: Program, gue
     ] == live.out.splitlines()
 
 
+@pytest.mark.parametrize("command", ["verify", "events", "core"])
+def test_a_core_dump_is_told_from_a_trace(command: str, ttd: Ttd, program: Program) -> None:
+    ttd("record", "-q", "--core-dump", "trap.coredump", program("trap"))
+    assert ttd(command, "trap.coredump") == Ran(
+        2, "", "ttd: trap.coredump is a core dump, not a trace; `ttd replay trap.coredump` opens it\n"
+    )
+
+
 def test_record_without_a_trap_dumps_nothing(ttd: Ttd, program: Program, tmp_path: Path) -> None:
     assert "core" not in ttd("record", "--core-dump", "hello.coredump", program("hello")).err
     assert not (tmp_path / "hello.coredump").exists()
