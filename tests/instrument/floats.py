@@ -135,20 +135,24 @@ class _Function:
         self.value(type_, depth)
         self.code.emit("local.set", self.local(type_))
 
-    def address(self) -> None:
-        self.code.emit("i32.const", self.random.randrange(_USED // 16) * 16)
+    def address(self) -> int:
+        """Push an address; the offset to go with it. Accesses may overlap."""
+        offset = self.random.choice((0, 0, 4, 5, 8))
+        step = self.random.choice((16, 16, 4, 1))
+        self.code.emit("i32.const", self.random.randrange((_USED - 32) // step) * step)
+        return offset
 
     def store(self, depth: int) -> None:
         type_ = self.random.choice(FLOATS)
-        self.address()
+        offset = self.address()
         self.value(type_, depth)
-        self.code.access(_STORES[type_])
+        self.code.access(_STORES[type_], offset)
 
     def store_lane(self, depth: int) -> None:
         width = self.random.choice((8, 16, 32, 64))
-        self.address()
+        offset = self.address()
         self.value(V128, depth)
-        self.code.emit(f"v128.store{width}_lane", 0, 0, 0, self.random.randrange(128 // width))
+        self.code.emit(f"v128.store{width}_lane", 0, 0, offset, self.random.randrange(128 // width))
 
     def set_global(self, depth: int) -> None:
         index = self.random.randrange(3)
@@ -266,8 +270,8 @@ class _Function:
         self.code.emit("global.get", FLOATS.index(type_))
 
     def load(self, type_: ValType, depth: int) -> None:
-        self.address()
-        self.code.access(_LOADS[type_])
+        offset = self.address()
+        self.code.access(_LOADS[type_], offset)
 
     def operate(self, type_: ValType, depth: int) -> None:
         fitting = [op for op in NUMERIC if op.results == (type_,)]
@@ -394,4 +398,22 @@ def one_operation(op: Opcode, operands: Sequence[int], lane: int = 0) -> bytes:
     code.emit(op, *((lane,) if op.immediates is Immediates.LANE else ()))
     main = builder.function(FuncType((), op.results or ()), code)
     builder.export("main", ExternKind.FUNCTION, main)
+    return builder.encode()
+
+
+def one_store(op: Opcode, rounds: Sequence[Sequence[int]], lane: int = 0) -> bytes:
+    """A module whose `main` stores the results of an operation on all kinds of operands, which are loaded."""
+    builder = ModuleBuilder()
+    contents, code = bytearray(), Code().block("loop").emit("end")
+    (result,) = op.results or ()
+    for round_, values in enumerate(rounds):
+        code.emit("i32.const", _PAGE // 2 + 16 * round_)
+        for type_, bits in zip(op.params or (), values, strict=True):
+            code.emit("i32.const", len(contents)).access(_LOADS[type_])
+            contents += bits.to_bytes(16, "little")
+        code.emit(op, *((lane,) if op.immediates is Immediates.LANE else ()))
+        code.access(_STORES[result])
+    builder.memory(MemoryType(1, 1, False))
+    builder.data(SegmentMode.ACTIVE, bytes(contents), 0, Code().emit("i32.const", 0))
+    builder.export("main", ExternKind.FUNCTION, builder.function(FuncType((), ()), code))
     return builder.encode()

@@ -10,7 +10,15 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.instrument.floats import NUMERIC, every_use, lane_count, one_operation, operands, program
+from tests.instrument.floats import (
+    NUMERIC,
+    every_use,
+    lane_count,
+    one_operation,
+    one_store,
+    operands,
+    program,
+)
 from ttd.engine.compiled import CompiledEngine
 from ttd.engine.protocol import Goal, Invocation, Program
 from ttd.engine.validate import load_module
@@ -19,7 +27,7 @@ from ttd.interpreter import Interpreter
 from ttd.state import Memory, Snapshot
 from ttd.types import Position, Value
 from ttd.wasm.decode import decode
-from ttd.wasm.model import Module
+from ttd.wasm.model import Module, ValType
 from ttd.wasm.opcodes import Immediates, Opcode
 
 FAR = Goal(until=Position(1 << 40))
@@ -57,6 +65,7 @@ def assert_same_result(data: bytes) -> None:
         ends = [engine.run(FAR).ending for engine in (exact, compiled)]
         assert ends[0] is not None and ends[1] is not None
         assert ends[0].results == ends[1].results
+        assert ends[0].trap == ends[1].trap
         states = [Snapshot.capture(engine.state) for engine in (exact, compiled)]
         assert states[0].memories == states[1].memories
         assert states[0].globals == states[1].globals
@@ -141,6 +150,76 @@ def test_each_operation_gives_what_wasmtime_gives_by_its_own_switch(op: Opcode) 
         assert_same_result(one_operation(op, operands(op, choose), round_ % lanes))
 
 
+# --- stores -----------------------------------------------------------------------------------------------
+
+STORES = """(memory (export "memory") 1 1) (memory $other (export "other") 1 1)
+  (data (i32.const 0) "\\01\\00\\00\\00\\00\\00\\f0\\ff" "\\00\\00\\00\\00\\00\\00\\f0\\7f"
+    "\\00\\00\\00\\00\\00\\00\\f0\\ff" "\\ff\\ff\\ff\\ff\\ff\\ff\\ef\\7f" "\\01\\00\\80\\7f"
+    "\\01\\00\\80\\ff" "\\00\\00\\80\\ff" "\\ff\\ff\\7f\\ff")
+  (func (export "main") (local $nan f64) (local $single f32) (local $to i32) (loop)
+    (local.set $nan (f64.div (f64.load (i32.const 8)) (f64.load (i32.const 8))))
+    (local.set $single (f32.demote_f64 (local.get $nan)))
+    (local.set $to (i32.const 64))
+    %s)"""
+"""A program that does something with computed NaNs and with loaded ones: at 0 a signaling NaN, infinities and
+the largest f64; from 32 on likewise two NaNs, an infinity and the lowest f32."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # over each other
+        "(f64.store (local.get $to) (f64.sqrt (local.get $nan)))"
+        "(f64.store offset=4 (local.get $to) (f64.neg (local.get $nan)))"
+        "(f32.store offset=7 (local.get $to) (local.get $single))"
+        "(f64.store offset=8 align=1 (local.get $to) (f64.load offset=3 (local.get $to)))",
+        # read before the next
+        "(f64.store (local.get $to) (local.get $nan))"
+        "(i64.store offset=8 (local.get $to) (i64.load (local.get $to)))"
+        "(f32.store (i32.const 100) (f32.add (f32.load offset=12 (local.get $to)) (local.get $single)))",
+        # an address that changes in between
+        "(f64.store (local.tee $to (i32.const 128))"
+        " (local.tee $nan (f64.add (local.get $nan) (f64.load (local.tee $to (i32.const 0))))))",
+        # the last bytes
+        "(f64.store offset=65528 (i32.const 0) (local.get $nan))",
+        "(f32.store offset=12 (i32.const 65520) (f32.neg (local.get $single)))",
+        # another memory
+        "(f64.store $other offset=16 (local.get $to) (local.get $nan))"
+        "(f32.store $other offset=65500 (i32.const 32) (local.get $single))",
+        # no NaNs, but nearly
+        "(f64.store (local.get $to) (f64.mul (f64.load (i32.const 8)) (f64.load (i32.const 24))))"
+        "(f64.store (local.get $to) (f64.mul (f64.load (i32.const 16)) (f64.load (i32.const 24))))"
+        "(f64.store (local.get $to) (f64.trunc (f64.load (i32.const 24))))"
+        "(f32.store offset=8 (local.get $to) (f32.trunc (f32.load (i32.const 40))))"
+        "(f32.store offset=12 (local.get $to) (f32.trunc (f32.load (i32.const 44))))",
+        # traps, behind NaNs that stay
+        "(f64.store (local.get $to) (local.get $nan))"
+        "(f64.store offset=65529 (i32.const 0) (f64.neg (local.get $nan)))",
+        "(f32.store (local.get $to) (local.get $single))"
+        "(f64.store offset=0xFFFFFFFB (local.get $to) (local.get $nan))",
+        "(f32.store (local.get $to) (local.get $single))"
+        "(f64.store offset=0xFFFFFFFF (local.get $to) (local.get $nan))",
+    ],
+)
+def test_stored_values_are_right_in_memory(body: str) -> None:
+    data = bytes(wasmtime.wat2wasm(f"(module {STORES % body})"))
+    assert_same_result(data)
+    assert_same_states(data, 1)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [op for op in NUMERIC if (op.results or ())[0] in (ValType.F32, ValType.F64)],
+    ids=lambda op: op.mnemonic,
+)
+def test_what_each_operation_makes_is_right_in_memory(op: Opcode) -> None:
+    """Of operands of all kinds, signaling NaNs among them."""
+    choose = random.Random(op.code)
+    for round_ in range(4):
+        lane = round_ % lane_count(op) if op.immediates is Immediates.LANE else 0
+        assert_same_result(one_store(op, [operands(op, choose) for _ in range(60)], lane))
+
+
 # --- what it costs ----------------------------------------------------------------------------------------
 
 
@@ -148,7 +227,7 @@ def mended(text: str) -> list[str]:
     """The instructions of the first function whose values are mended."""
     instrumented = Instrumented(decode(bytes(wasmtime.wat2wasm(f"(module {text})"))))
     plan = instrumented.plan(0)
-    return [plan.instructions[index].op.mnemonic for index in sorted(plan.nan.behind)]
+    return [plan.instructions[index].op.mnemonic for index in sorted({*plan.nan.behind, *plan.nan.stored})]
 
 
 SUM = """(memory 1) (func (param $p i32) (result f64) (local $sum f64) (local $x f64)
@@ -168,9 +247,9 @@ def test_a_loop_that_only_adds_up_mends_nothing_inside() -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("(f64.store (i32.const 0) (f64.add (local.get 0) (local.get 1)))", ["f64.add"]),
+        ("(f64.store (i32.const 0) (f64.add (local.get 0) (local.get 1)))", ["f64.store"]),
         ("(f64.store (i32.const 0) (local.get 0))", []),
-        ("(f64.store (i32.const 0) (f64.neg (f64.add (local.get 0) (local.get 1))))", ["f64.neg"]),
+        ("(f64.store (i32.const 0) (f64.neg (f64.add (local.get 0) (local.get 1))))", ["f64.store"]),
         ("(drop (f64.lt (f64.neg (f64.add (local.get 0) (local.get 1))) (local.get 0)))", []),
         ("(drop (i32.trunc_sat_f64_s (f64.sqrt (local.get 0))))", []),
         ("(drop (i64.reinterpret_f64 (f64.sqrt (local.get 0))))", ["f64.sqrt"]),
@@ -179,6 +258,10 @@ def test_a_loop_that_only_adds_up_mends_nothing_inside() -> None:
             "(f64.store (i32.const 0) (select (f64.sqrt (local.get 1)) (local.get 0) (i32.const 1)))",
             ["f64.sqrt"],
         ),
+        ("(f64.store (i32.const 0) (local.tee 0 (f64.sqrt (local.get 1))))", ["f64.store"]),
+        ("(f64.store $wide (i64.const 0) (f64.sqrt (local.get 1)))", ["f64.sqrt"]),
+        ("(f64.store offset=0xFFFFFFFC (i32.const 0) (f64.sqrt (local.get 1)))", ["f64.sqrt"]),
+        ("(f64.store offset=0xFFFFFFFB (i32.const 0) (f64.sqrt (local.get 1)))", ["f64.store"]),
         ("(f64.store (i32.const 0) (f64.copysign (f64.sqrt (local.get 1)) (local.get 0)))", ["f64.sqrt"]),
         ("(f64.store (i32.const 0) (f64.convert_i32_s (i32.const 1)))", []),
         (
@@ -193,5 +276,5 @@ def test_a_loop_that_only_adds_up_mends_nothing_inside() -> None:
     ],
 )
 def test_values_are_mended_where_bits_become_visible(body: str, expected: list[str]) -> None:
-    text = f"(memory 1) (func (param f64 f64 v128) {body})"
+    text = f"(memory 1) (memory $wide i64 1) (func (param f64 f64 v128) {body})"
     assert mended(text) == expected

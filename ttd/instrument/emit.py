@@ -75,7 +75,8 @@ SEGMENTS = DROPS | {BY_MNEMONIC["memory.init"], BY_MNEMONIC["table.init"], _REF_
 """What a continuation module has to ask a function of the instrumented one for. It has no segments; and its
 own references to functions would be different ones for Wasmtime, which the driver does not know."""
 NOTHING: frozenset[Opcode] = frozenset()
-_HANDLED_PLAINLY = SEGMENTS | _OPENERS | {CALL, CALL_INDIRECT, RETURN_CALL}
+_FLOAT_STORES = frozenset((BY_MNEMONIC["f32.store"], BY_MNEMONIC["f64.store"]))
+_HANDLED_PLAINLY = SEGMENTS | _OPENERS | _FLOAT_STORES | {CALL, CALL_INDIRECT, RETURN_CALL}
 """What may be written differently where labels stay as they are."""
 _HANDLED = _HANDLED_PLAINLY | _BRANCHES | {_END}
 
@@ -336,6 +337,20 @@ class BodyEmitter:
             self.out += _IF_VOID + ELSE_BYTE + mending.nan() + local_set(local)
             self.out += END_BYTE + local_get(local)
 
+    def _store(self, index: int, instruction: Instruction) -> None:
+        """A store of a scalar that may be a NaN, which is then written over with the right one.
+
+        To load the half that tells is cheaper than to test the value: `nan` has the figures.
+        """
+        mending = self.plan.nan.stored[index]
+        value, address = self.temporary("nan", mending.type), self.temporary("stored", ValType.I32)
+        memory, _, offset = cast("tuple[int, int, int]", instruction.immediates)
+        self.out += local_set(value) + local_tee(address) + local_get(value) + self._raw(index)
+        self.out += local_get(address) + _LOAD[ValType.I32]
+        self.out += shadow_memarg(memory, offset + instruction.op.access - 4) + mending.test_stored()
+        self.hints.append((len(self.out), False))
+        self.out += _IF_VOID + local_get(address) + mending.nan() + self._raw(index) + END_BYTE
+
     def _handler(self, op: Opcode, index: int, structured: bool) -> Callable[[int, Instruction], None] | None:
         """What writes instruction `index`; None where it is copied."""
         if op is CALL or op is CALL_INDIRECT:
@@ -346,6 +361,8 @@ class BodyEmitter:
             return self._function_reference
         if op in SEGMENTS:
             return self._segment if self.remapping or op in DROPS else None
+        if op in _FLOAT_STORES:
+            return self._store if index in self.plan.nan.stored else None
         if op in _OPENERS:
             return self._construct if structured or self._pending(index) else None
         if not structured:

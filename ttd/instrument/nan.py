@@ -23,25 +23,35 @@ if more is asked of it, both values must have been mended to AS_IS before.
 **The analysis** is one walk over the typed body, which links values into a graph (`_Node`), with locals in
 SSA form: what a local.get gives depends on the assignments that reach it, not on the local (compilers
 reuse locals for unrelated values). Then readings are narrowed to a fixpoint, and last, those who need
-AS_IS demand it: a value without it is mended right behind the instruction that pushed it. A value that
-flows through a join without an instruction is mended at all its sources.
+AS_IS demand it: a value without it is mended right behind the instruction that pushed it, or in memory if it
+is stored. A value that flows through a join without an instruction is mended at all its sources.
 
 So a loop that sums products has nothing to mend, one that stores a result in each round has one mending
 per round. Wasmtime's own switch mends after every operation and costs 4x in a tight loop.
 
 **Mending** a scalar is a test whether it is ordered with itself, and a branch to code out of the way that
-puts the NaN there; a vector is blended with NaNs without a branch. That is two or three instructions for each
-value. They hide behind anything slower, but not in a loop that does little more than store. Eight scalar
-kernels of that kind, without ticks, took 1.40 times as long (geometric mean of least times on an AMD Zen 4:
-prefix sums 1.03, five bodies 1.45, y = a x + y 1.81), two in vectors 1.17. Tried in the same run:
+puts the NaN there; a vector is blended with NaNs without a branch. That hides behind anything slower, but not
+in a loop that does little more than store. So a scalar that is stored goes to memory as it is; then the half
+of it that has the exponent is loaded, as an integer, and if it is a NaN's, the right NaN is stored over it.
+Nobody can look in between: a store that traps has written nothing, and what was written can be read. This
+is two instructions more than the test of the value, but keeps the units for floats free, which such a loop
+waits for. Only in 32-bit memories: in others every access has a test of its bounds.
 
-    a blend for scalars, too                             1.47
-    to store first, and to store the NaN over it         1.43
-    likewise, with a test of the bits as an integer      1.68
-    to add up what a block stores, and to test the sum   1.27; but a load between two stores may trap, or
-                                                         read what is not mended yet
-    to add it up, and to test when the function ends     1.25; likewise, and a frame may freeze before
-    a branch for vectors, too                            1.41 at best, instead of 1.17
+Thirteen scalar loops that store results, on an AMD Zen 5: the geometric mean of least times, and five bodies
+and y = a x + b y among them:
+
+    ticks, and nothing mended                            1.03   1.05   1.16
+    stored, and the upper half loaded                    1.18   1.34   1.56
+    every value tested before it is stored               1.22   1.63   1.85
+    stored, tested as a float, the NaN stored over it    1.22   1.60   1.89
+    stored, and its bits tested, but not loaded          1.26   1.61   2.00
+    a blend of vectors, which has no branch              1.32   1.84   1.88
+    a select, which Wasmtime makes a branch              1.43   1.64   2.12
+    to add up what a block stores, and test the sum      1.19   1.35   1.84   (and a load between may read
+                                                         what is not mended)
+
+To leave the sign on, and so the shift away, would make it 1.27 for five bodies, but miss positive NaNs. For
+vectors a branch was no better (1.41 at best, instead of 1.17, on a Zen 4).
 
 **Freezing** makes bits visible too: a record of a frame holds the right values, mended as they are spilled
 (`NanPlan.spilled`). A thawed frame then has values of which AS_IS holds as well as the reading that its
@@ -110,6 +120,8 @@ class NanPlan:
     def __init__(self) -> None:
         self.behind: dict[int, Mending] = {}
         """Mendings of the value on top of the stack, by the index of the instruction that they follow."""
+        self.stored: dict[int, Mending] = {}
+        """Mendings of what a store has put into memory, by the index of the store."""
         self.spilled: dict[int, dict[tuple[bool, int], Mending]] = {}
         """Mendings in the record of a frame, by the index of the call or loop at which it is frozen: of local
         i under (False, i), of the operand at height i under (True, i)."""
@@ -131,6 +143,9 @@ def _mending(node: _Node) -> Mending | None:
 NOTHING = NanPlan()
 """The plan of a function without floating-point arithmetic."""
 
+
+_FARTHEST = (1 << 32) - 5
+"""The largest offset of a store whose last four bytes have one, too."""
 
 LARGEST = 300_000
 """Float locals times constructs and sites (which is what the analysis costs, in microseconds) up to which a
@@ -181,6 +196,7 @@ class _Analysis:
         self.float_locals = [index for index, type_ in enumerate(self.types) if type_ in FLOATS]
         self.made: list[_Node] = []
         self.demands: list[tuple[_Node, int]] = []
+        self.stores: list[tuple[_Node, int]] = []
         self.spilled: dict[int, list[tuple[tuple[bool, int], _Node]]] = {}
         self.opened = {control.opener: control for control in typing.controls}
         self.assigned = self._find_assigned()
@@ -302,6 +318,15 @@ class _Analysis:
         value = self.stack.pop()
         self.locals[local] = value
         self.push_made(index, self.types[local], [(value, None)])
+
+    def store(self, index: int, instruction: Instruction) -> None:
+        """A store of a scalar, which may be mended where it lies."""
+        _, value = self.pop(2)
+        memory, _, offset = cast("tuple[int, int, int]", instruction.immediates)
+        if self.module.memories[memory].is64 or offset > _FARTHEST:
+            self.demand([value])
+        elif value is not _PLAIN:
+            self.stores.append((value, index))
 
     def set_global(self, index: int, instruction: Instruction) -> None:
         self.demand(self.pop(1))
@@ -516,7 +541,8 @@ class _Analysis:
                     pending.append(user)
 
     def mend(self) -> None:
-        """Mend what is demanded and not right."""
+        """Mend what is demanded and not right; then, in memory, what was stored and is not right yet."""
+        self.demand([node for node, _ in self.stores if not node.readings & MENDABLE])
         while self.demands:
             node, accepts = self.demands.pop()
             if node.readings & (accepts | AS_IS):
@@ -527,6 +553,7 @@ class _Analysis:
             else:
                 self.demands += [(source, AS_IS) for source, _ in node.inputs]
             node.readings |= RIGHT
+        self.plan.stored = {index: mending for node, index in self.stores if (mending := _mending(node))}
 
 
 _Handler: TypeAlias = Callable[[_Analysis, int, Instruction], None]
@@ -548,6 +575,7 @@ _HANDLER_NAMES: dict[str, _Handler] = {
     "local.set": _Analysis.set_local,
     "local.tee": _Analysis.tee_local,
     "global.set": _Analysis.set_global,
+    **dict.fromkeys(("f32.store", "f64.store"), _Analysis.store),
     **dict.fromkeys(("f32.const", "f64.const", "v128.const"), _Analysis.constant),
     **dict.fromkeys(("f32.copysign", "f64.copysign"), _Analysis.copysign),
     "unreachable": lambda analysis, index, instruction: None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from ttd.wasm.leb128 import write_unsigned
+from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import ValType
 from ttd.wasm.opcodes import OPCODES, Opcode
 
@@ -40,6 +40,14 @@ class Mending(NamedTuple):
         if self.type is ValType.F32:
             return twice + b"\x60"  # ge: a single test of the processor's flags, unlike eq
         return twice + b"\x66"
+
+    def test_stored(self) -> bytes:
+        """(i32) -> (i32): whether it is the last four bytes of a NaN that arithmetic makes. Scalars only.
+
+        Those are quiet, so all of them show in the upper half of an f64; and infinities differ from them.
+        """
+        infinity = 0xFF000000 if self.type is ValType.F32 else 0xFFE00000  # shifted, without its sign
+        return b"\x41\x01\x74\x41" + write_signed(infinity - (1 << 32)) + b"\x4b"
 
     def nan(self) -> bytes:
         """() -> (the NaN that stands for every NaN; for vectors one in each lane)."""
