@@ -1,17 +1,19 @@
 """Which functions have lines that one can step through, where in them, and which of them call each other.
 
-May import base, wasm, debuginfo and this package.
+May import base, engine, wasm, debuginfo and this package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
 
 from ttd.debuginfo.info import DebugInfo
+from ttd.engine.protocol import FunctionProbe
 from ttd.replayer.linestops import Places, SourceLine
 from ttd.wasm.model import Instruction, Module
 from ttd.wasm.opcodes import Immediates
+from ttd.wasm.straight import straight_from_entry
 from ttd.wasm.tailcalls import referable
 from ttd.wasm.typing import land
 
@@ -27,6 +29,9 @@ class Lines:
         self._places: dict[int, Places] = {}
         self._first: dict[int, int | None] = {}
         self._callees: dict[int, tuple[frozenset[int], bool]] = {}
+        self._below: dict[int, FunctionProbe] = {}
+        self.entries = FunctionProbe(self.first, self._firsts)
+        """Hits at the first place of every function that has lines."""
 
     def places(self, function: int) -> Places:
         """The places at which motions by lines can stop in a function; none without line information."""
@@ -58,46 +63,41 @@ class Lines:
 
     def _find_first(self, index: int) -> int | None:
         function = self._module.functions[index]
-        if function.body is None or not self._debug.statements(index):
+        if function.body is None or not self._debug.has_statements(index):
             return None
         pc = self._debug.breakpoint_pc(index)
         return land(function, pc) if pc is not None else None
 
+    def _firsts(self) -> Mapping[int, int]:
+        """The first places of all functions that have any."""
+        found = ((function.index, self.first(function.index)) for function in self._module.functions)
+        return {function: first for function, first in found if first is not None}
+
     # --- calls ---------------------------------------------------------------------------------------
 
-    def first_stops(self, functions: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """(function, pc) of the first stops in what `functions` call, through functions without lines."""
-        return self._stops_below(functions, through=lambda callee: not self.has(callee))
+    def entries_below(self, function: int) -> FunctionProbe:
+        """As `entries`, for the first hit while only `function` and what it calls is at work."""
+        if function not in self._below:
+            self._below[function] = FunctionProbe(self.first, partial(self._firsts_below, function))
+        return self._below[function]
 
-    def all_first_stops(
-        self, functions: Iterable[int], themselves: bool = False
-    ) -> Iterator[tuple[int, int]]:
-        """(function, pc) of the first stops in everything that can be called from `functions`.
-
-        With `themselves`, theirs too; those that are also called come twice.
-        """
-        roots = list(functions)
-        for function in roots if themselves else ():
-            first = self.first(function)
-            if first is not None:
-                yield function, first
-        yield from self._stops_below(roots, through=lambda callee: True)
-
-    def _stops_below(
-        self, functions: Iterable[int], through: Callable[[int], bool]
-    ) -> Iterator[tuple[int, int]]:
+    def _firsts_below(self, function: int) -> Mapping[int, int]:
+        """The first places that can be come to from `function` without passing others."""
+        found: dict[int, int] = {}
         seen: set[int] = set()
-        pending = list(functions)
+        pending = [function]
         while pending:
             for callee in self._called(pending.pop()) - seen:
                 seen.add(callee)
                 first = self.first(callee)
                 if first is not None:
-                    yield callee, first
-                if through(callee):
+                    found[callee] = first
+                if first is None or first not in straight_from_entry(self._module.functions[callee].code):
                     pending.append(callee)
+        return found
 
     def _called(self, index: int) -> frozenset[int]:
+        """The functions that a function can call."""
         if index not in self._callees:
             self._callees[index] = self._find_callees(index)
         direct, indirect = self._callees[index]

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ttd.debuginfo.info import DebugInfo
-from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
+from ttd.engine.protocol import CodeProbe, FrameProbe, FunctionProbe, Hit, Probe
 from ttd.events import HostCall
 from ttd.replayer.breakpoints import Armed, Table
 from ttd.replayer.conditions import Conditions
@@ -262,6 +262,8 @@ class Hunt:
         frames = self._session.state.frames
         if frames and isinstance(probe, CodeProbe):
             return probe == CodeProbe(frames[-1].function, frames[-1].pc)
+        if frames and isinstance(probe, FunctionProbe):
+            return probe.place(frames[-1].function) == frames[-1].pc
         if isinstance(probe, FrameProbe):
             inside = bool(frames) and frames[-1].entry == probe.entry
             if inside and (probe.pcs is None or frames[-1].pc in probe.pcs):

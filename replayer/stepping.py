@@ -29,16 +29,16 @@ May import base, engine, debuginfo and this package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ttd.debuginfo.stack import LiveFrame
-from ttd.engine.protocol import CodeProbe, FrameProbe, Hit, Probe
+from ttd.engine.protocol import FrameProbe, Hit, Probe
 from ttd.replayer.lines import Lines
 from ttd.replayer.linestops import LineStop, Places, SourceLine
 from ttd.replayer.motions import Hunt, Landing
 from ttd.replayer.session import Session, just_after
-from ttd.replayer.timeline import Search, Timeline
+from ttd.replayer.timeline import APPROACH, Search, Timeline
 from ttd.state import Frame
 from ttd.types import Position
 
@@ -126,8 +126,8 @@ class Stepper:
             return self._stay(inner[0])
         while frame is not None:
             own = self._places(frame).after(last)
-            entries = (CodeProbe(*stop) for stop in self._lines.first_stops([frame.function]))
-            landing = hunt.forward([FrameProbe(frame.entry, own, on_exit=True), *entries], until)
+            entries = self._lines.entries_below(frame.function)
+            landing = hunt.forward([FrameProbe(frame.entry, own, on_exit=True), entries], until)
             if landing.is_final or self._is_alive(frame.entry):
                 return self._shown(landing, frame.entry, last)
             top = self._innermost()
@@ -325,13 +325,9 @@ class Stepper:
         above = [stop for stop in stops if stop.hidden > here.hidden and stop.is_start]
         if above:
             return self._last_step_before(here, Spot(here.position, above[0].hidden))
-        line, root = self._last_own_line(here.position)
-        entries = [
-            CodeProbe(*stop)
-            for stop in dict.fromkeys(self._lines.all_first_stops(root, themselves=line is None))
-        ]
+        line = self._last_own_line(here.position)
         floor = just_after(line) if line is not None else self._session.begin
-        inner = self._last_hit(here.position, entries, floor)
+        inner = self._last_entry(here.position, floor)
         if inner is not None:
             self._timeline.seek(inner)
             frames = [frame for frame in self._frames_with_lines() if line is None or frame.entry > line]
@@ -343,17 +339,27 @@ class Stepper:
         starts = [stop.hidden for stop in self._lines_here() if stop.is_start]
         return self._last_step_before(here, Spot(line, starts[0]))
 
-    def _last_own_line(self, here: Position) -> tuple[Position | None, Iterable[int]]:
-        """The last line start of the nearest frame that passed one, and who made the calls since."""
+    def _last_entry(self, end: Position, floor: Position) -> Position | None:
+        """The last time in [floor, end) that a function came to the first of its lines.
+
+        That is mostly near, where the functions need be looked at only as they come.
+        """
+        near = min(max(floor, Position(max(end.tick - APPROACH, 0))), end)
+        found = self._last_hit(end, [self._lines.entries], near)
+        if found is None and near > floor:
+            found = self._last_hit(near, [self._lines.entries], floor)
+        return found
+
+    def _last_own_line(self, here: Position) -> Position | None:
+        """The last line start of the nearest frame that passed one."""
         upper = here
         for frame in self._frames_with_lines():
             probe = FrameProbe(frame.entry, self._lines.starts(frame.function))
             line = self._last_hit(upper, [probe], frame.entry)
             if line is not None:
-                return line, [frame.function]
+                return line
             upper = frame.entry
-        invoked = {call.function for call in self._session.program.invocations}
-        return None, invoked
+        return None
 
     def _last_step_before(self, here: Spot, stop: Spot) -> Spot:
         """The last stop before `here` of forward steps from `stop`."""

@@ -19,6 +19,7 @@ from ttd.engine.protocol import (
     CodeProbe,
     Engine,
     FrameProbe,
+    FunctionProbe,
     Goal,
     Invocation,
     Limits,
@@ -289,6 +290,10 @@ class _Check:
             start = rng.choice((rng.randrange(0x10000), rng.randrange(0, 0x1000)))
             memory = rng.randrange(len(module.memories))
             return WatchProbe(memory, start, rng.randint(1, 64), rng.random() < 0.5)
+        if rng.random() < 0.3:
+            found = {each.index: each.code.rests for each in module.functions if each.body is not None}
+            first = {index: rng.choice(rests) for index, rests in found.items() if rests}
+            return FunctionProbe(first.get, first.copy)
         function = rng.choice([function for function in module.functions if function.body is not None])
         places = [i.offset for i in function.code.instructions if not i.op.is_marker]
         return CodeProbe(function.index, rng.choice(places or [function.code.end - 1]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, text_of
 from tests.interpreter.rig import Rest, RuleHost, all_rests, machine, rest_of
-from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Probe, WatchProbe
+from ttd.engine.protocol import CodeProbe, FrameProbe, FunctionProbe, Goal, Hit, Probe, WatchProbe
 from ttd.interpreter import Interpreter
 from ttd.state import SNAPSHOT_PAGE, ZERO_PAGE, Memory, Snapshot
 from ttd.types import Position, StopReason, Value
@@ -77,6 +77,8 @@ class Trail:
         if isinstance(probe, CodeProbe):
             here = (frame.function, frame.pc) == (probe.function, probe.pc)
             return Hit(probe, rest.position) if here and self.mnemonic(rest) != "loop" else None
+        if isinstance(probe, FunctionProbe):
+            return Hit(probe, rest.position) if probe.place(frame.function) == frame.pc else None
         if isinstance(probe, FrameProbe):
             if before is not None and probe.on_exit and probe.entry in before.entries - rest.entries:
                 return Hit(probe, rest.position)
@@ -136,7 +138,10 @@ def every_probe(trail: Trail) -> list[Probe]:
     """A code probe for every place, frame probes for every frame, watches all over the written memory."""
     rests = trail.rests[:-1]
     places = sorted({(rest.innermost.function, rest.innermost.pc) for rest in rests})
-    code = [CodeProbe(function, pc) for function, pc in places]
+    code: list[Probe] = [CodeProbe(function, pc) for function, pc in places]
+    real = [(f, pc) for f, pc in places if pc in trail.module.functions[f].code.rests]
+    for chosen in (dict(real), dict(reversed(real)), dict(real[: len(real) // 2])):
+        code.append(FunctionProbe(chosen.get, chosen.copy))
     entries = sorted({entry for rest in rests for entry in rest.entries})
     frames: list[Probe] = [FrameProbe(entry, None) for entry in entries]
     frames += [FrameProbe(entry, frozenset(), on_exit=True) for entry in entries]

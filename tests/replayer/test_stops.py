@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.replayer.model import Run, all_stops, spot, writes
+from ttd.debuginfo.info import DebugInfo
 from ttd.errors import UsageError
 from ttd.replayer import session as session_module
 from ttd.replayer import snapshots as snapshots_module
@@ -253,3 +254,22 @@ def test_traces_are_not_changed_by_looking_at_them(recorded: Callable[[str], obj
         forward(debugger)
         backward(debugger)
     assert path.read_bytes() == before
+
+
+def test_a_step_takes_a_look_at_the_functions_that_are_at_work_only(
+    debug: Debug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[int] = set()
+    has_statements = DebugInfo.has_statements
+
+    def asking(self: DebugInfo, function: int) -> bool:
+        asked.add(function)
+        return has_statements(self, function)
+
+    monkeypatch.setattr(DebugInfo, "has_statements", asking)
+    debugger = debug("calls")
+    debugger.goto(ToPosition(Position(debugger.end.tick // 2)))
+    debugger.step(reverse=True)
+    debugger.step()
+    with_code = [function for function in debugger.module.functions if function.body is not None]
+    assert 0 < len(asked) < len(with_code) // 2

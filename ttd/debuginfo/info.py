@@ -172,6 +172,11 @@ class DebugInfo:
         landed = ((self._landed(row), row) for row in rows if row.is_stmt and row.line)
         return [(pc, row.path, row.line) for pc, row in landed if pc is not None]
 
+    def has_statements(self, function: int) -> bool:
+        """Whether there are `statements`."""
+        rows = self._rows_of_function(function)
+        return any(row.is_stmt and row.line and self._landed(row) is not None for row in rows)
+
     def _rows_of_function(self, function: int) -> list[Row]:
         body = self.module.functions[function].body
         table = self._line_table(body.start) if body is not None else None

@@ -156,6 +156,20 @@ class CodeProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionProbe:
+    """Hits as a `CodeProbe` would at one place in each function, if it has one.
+
+    To find all these places takes long in a large program. So an engine asks for the place in a function that
+    it comes to, and for all of them only where it has to know them beforehand.
+    """
+
+    place: Callable[[int], int | None]
+    """The place in a function: an instruction, as that of a `CodeProbe`."""
+    places: Callable[[], Mapping[int, int]]
+    """Those in all functions that can come to theirs before the probe is to hit, by function."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameProbe:
     """Hits in one activation only, the one entered at `entry`.
 
@@ -182,7 +196,7 @@ class WatchProbe:
     only_changes: bool = True
 
 
-Probe: TypeAlias = CodeProbe | FrameProbe | WatchProbe
+Probe: TypeAlias = CodeProbe | FunctionProbe | FrameProbe | WatchProbe
 
 
 @dataclass(frozen=True, slots=True)

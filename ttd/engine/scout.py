@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ttd.engine.native import Native
-from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Host, Probe, WatchProbe, WriteReporting
+from ttd.engine.protocol import (
+    CodeProbe,
+    FrameProbe,
+    FunctionProbe,
+    Goal,
+    Host,
+    Probe,
+    WatchProbe,
+    WriteReporting,
+)
 from ttd.instrument import abi
 from ttd.instrument.site import Site, SiteKind
 from ttd.interpreter.probes import overlaps
@@ -25,6 +34,7 @@ from ttd.types import Position, Value
 from ttd.wasm.model import Module
 from ttd.wasm.opcodes import BY_MNEMONIC
 from ttd.wasm.predicate import Predicate
+from ttd.wasm.straight import straight_from_entry
 
 NEVER_FULL = 1 << 62
 """As the number of ticks to note: no number of them stops the run, and the last ones are kept."""
@@ -67,7 +77,7 @@ class Build(enum.Enum):
         kinds = {type(probe) for probe in probes}
         if WatchProbe in kinds:
             return Build.WATCHING
-        return Build.PROBING if CodeProbe in kinds else Build.PLAIN
+        return Build.PLAIN if kinds.isdisjoint((CodeProbe, FunctionProbe)) else Build.PROBING
 
 
 class Scout:
@@ -93,15 +103,12 @@ class Scout:
             for probe in probes
             if isinstance(probe, WatchProbe) and probe.length and probe.memory < len(self.module.memories)
         ]
-        self._straight = {function: self._find_straight(function) for function in self._code}
+        self._straight = {
+            function: straight_from_entry(self.module.functions[function].code) for function in self._code
+        }
         self._memories = state.memories
         self._left_at_limit = False
         self._arm()
-
-    def _find_straight(self, function: int) -> frozenset[int]:
-        from ttd.instrument.probes import straight_from_entry  # late: writes code, which is compiled already
-
-        return straight_from_entry(self._native.instrumented.plan(function).typing)
 
     # --- arming ----------------------------------------------------------------------------------------
 
@@ -243,4 +250,8 @@ def _code_places(module: Module, goal: Goal) -> dict[int, _Where]:
             body = module.functions[probe.function].body
             if body is not None and probe.pc in body.rests:
                 found.setdefault(probe.function, {})[probe.pc] = goal.sieve.get(probe)
+    for probe in goal.probes:
+        if isinstance(probe, FunctionProbe):
+            for function, pc in probe.places().items():
+                found.setdefault(function, {})[pc] = None
     return found

@@ -61,7 +61,6 @@ from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import Function, FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_CODE, BY_MNEMONIC, Immediates
 from ttd.wasm.predicate import Predicate
-from ttd.wasm.typing import Typing
 
 I32, I64 = ValType.I32, ValType.I64
 
@@ -75,7 +74,6 @@ _I32_OR, _I64_NE = b"\x72", b"\x52"
 _I64_LT_U, _I64_GT_U, _I64_GE_U = b"\x54", b"\x56", b"\x5a"
 _I64_ADD, _I64_SUB, _I64_AND, _I64_SHL = b"\x7c", b"\x7d", b"\x83", b"\x86"
 _WRAP, _EXTEND = b"\xa7", b"\xad"
-_STRAIGHT = frozenset((BY_MNEMONIC["block"],))
 _STORES = frozenset(op for op in BY_CODE.values() if op.is_store)
 _BULK = frozenset(BY_MNEMONIC[f"memory.{name}"] for name in ("fill", "copy", "init"))
 
@@ -178,29 +176,6 @@ def entry_test(layout: Layout, function: Function, ticks: bool, type_index: int,
     code += b"\x13" + write_unsigned(type_index) + write_unsigned(patches) + END_BYTE
     code += global_get(layout.count) + (i64_const(1) + _I64_ADD if ticks else b"")
     return code + call(layout.note()) + END_BYTE
-
-
-def straight_from_entry(typing: Typing) -> frozenset[int]:
-    """Offsets of the instructions that are executed first in every activation, and in the tick of its entry;
-    never again in that activation."""
-    offsets = []
-    for instruction in typing.instructions:
-        op = instruction.op
-        if op in _STRAIGHT:
-            continue
-        if op.is_marker:
-            break
-        offsets.append(instruction.offset)
-        if op.params is None and op not in _PLAIN:
-            break
-    return frozenset(offsets)
-
-
-_PLAIN = frozenset(
-    BY_MNEMONIC[name]
-    for name in ("local.get", "local.set", "local.tee", "global.get", "global.set", "drop", "select")
-)
-"""Instructions whose types depend on context and that are not control."""
 
 
 class WriteChecks:

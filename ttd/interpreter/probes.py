@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Probe, WatchProbe
+from ttd.engine.protocol import CodeProbe, FrameProbe, FunctionProbe, Goal, Hit, Probe, WatchProbe
 from ttd.interpreter.code import PROBE, Activation, Code, Op, Registers, WriteRange
 from ttd.state import Memory
 from ttd.types import Position
@@ -29,6 +29,7 @@ class Watcher:
         self.hits: list[Hit] = []
         self.due = False
         self.watches = tuple(probe for probe in goal.probes if isinstance(probe, WatchProbe))
+        self._functions = tuple(probe for probe in goal.probes if isinstance(probe, FunctionProbe))
         self._code: dict[tuple[int, int], list[CodeProbe]] = {}
         self._frames: dict[tuple[int, int], list[FrameProbe]] = {}
         self._places: dict[int, set[int]] = {}  # offsets with code probes, by function
@@ -45,8 +46,9 @@ class Watcher:
     def patch(self, code: Code) -> None:
         """Make `code.active` have the probes of its function, and of all that writes if there are watches."""
         indices: set[int] = set()
-        for pc in self._places.get(code.function.index, ()):
-            index = code.indices.get(pc)
+        function = code.function.index
+        for pc in (*self._places.get(function, ()), *(probe.place(function) for probe in self._functions)):
+            index = code.indices.get(pc) if pc is not None else None
             if index is not None and _is_instruction(code, index):
                 indices.add(index)
         code.active = _patched(code.ops, indices) if indices or self.watches else code.ops
@@ -110,7 +112,9 @@ class Watcher:
         """The machine is about to execute entry `index`: whether there are hits that count."""
         code = activation.code
         offset = code.offsets[index]
-        probes: list[Probe] = list(self._code.get((code.function.index, offset), ()))
+        function = code.function.index
+        probes: list[Probe] = list(self._code.get((function, offset), ()))
+        probes += [probe for probe in self._functions if probe.place(function) == offset]
         for probe in self._frames.get((activation.tick, activation.step), ()):
             if probe.pcs is None or offset in probe.pcs:
                 probes.append(probe)
