@@ -139,7 +139,9 @@ class Resolver:
             pc = self._debug.breakpoint_pc(index)
             if pc is not None:
                 place = self._place(pc)
-                yield self._place(pc, self._lines.places(index).arrivals.get(place.pc, 0))
+                is_inlined = self._debug.inlining_depth(place.pc) > 0
+                hidden = self._lines.places(index).arrivals.get(place.pc, 0) if is_inlined else 0
+                yield self._place(pc, hidden)
 
     def _in_call(self, call: InlinedCall) -> Place:
         """Where an inlined function begins."""

@@ -190,13 +190,15 @@ class DebugInfo:
         """
         if self.module.functions[function].body is None:
             return None
-        rows = [row for row in self._rows_of_function(function) if self._landed(row) is not None]
-        for row in rows:
-            if row.prologue_end:
-                return self._landed(row)
-        for row in rows[1:]:
-            if row.is_stmt and row.line not in (0, rows[0].line):
-                return self._landed(row)
+        rows = self._rows_of_function(function)
+        ends = (self._landed(row) for row in rows if row.prologue_end)
+        if (pc := next((pc for pc in ends if pc is not None), None)) is not None:
+            return pc
+        landed = ((row.line, row.is_stmt, pc) for row in rows if (pc := self._landed(row)) is not None)
+        opening = next((line for line, _, _ in landed), 0)
+        for line, is_stmt, pc in landed:
+            if is_stmt and line not in (0, opening):
+                return pc
         return land(self.module.functions[function], self.module.functions[function].code.start)
 
     def _line_table(self, pc: int) -> LineTable | None:

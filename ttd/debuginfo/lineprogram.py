@@ -83,6 +83,7 @@ class _Machine:
         """
         code, end, encoding, special = self.code, self.end, self.encoding, self.special
         rows: list[LineRow] = []
+        append, new = rows.append, tuple.__new__
         live: bool | None = None
         address, file, line, column = 0, 1, 1, 0
         is_stmt, prologue_end = encoding.default_is_stmt, False
@@ -97,7 +98,7 @@ class _Machine:
                 if live is None:
                     live = self.is_live(address)
                 if live:
-                    rows.append(LineRow(address, file, line, column, is_stmt, prologue_end))
+                    append(new(LineRow, (address, file, line, column, is_stmt, prologue_end)))
                 prologue_end = False
             elif opcode == 2:  # DW_LNS_advance_pc
                 address += self.unsigned() * encoding.minimum_length

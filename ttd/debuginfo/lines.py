@@ -55,6 +55,15 @@ class FunctionMap:
         index = bisect_right(self._ends, address + self.code_offset)
         return self._functions[index] if index < len(self._functions) else None
 
+    def span_at(self, address: int) -> tuple[int, int, int]:
+        """What `address` shares with its neighbours: their first one, that behind the last one, and the least
+        that `first_instruction` gives for them."""
+        index = bisect_right(self._ends, address + self.code_offset)
+        if address <= 0 or index == len(self._functions):
+            return address, address + 1, 0
+        low = self._ends[index - 1] - self.code_offset if index else 1
+        return low, self._ends[index] - self.code_offset, self._starts[index]
+
     def ends_at(self, address: int) -> bool:
         """Whether a function ends at `address`."""
         index = bisect_left(self._ends, address + self.code_offset)
@@ -178,14 +187,22 @@ class LineTable:
         )
 
     def _rows_of(self, sequence: list[LineRow]) -> Iterator[Row]:
-        base = self._functions.code_offset
+        base, span_at, path, new = (
+            self._functions.code_offset,
+            self._functions.span_at,
+            self.path,
+            tuple.__new__,
+        )
+        low = high = first = 0
         prologue_end = False
         for state, following in pairwise(sequence):
-            prologue_end = prologue_end or state.prologue_end
-            start, end = self._functions.first_instruction(state.address), base + following.address
+            address, file, line, column, is_stmt, ends_prologue = state
+            prologue_end = prologue_end or ends_prologue
+            if not low <= address < high:
+                low, high, first = span_at(address)
+            start, end = max(base + address, first), base + following.address
             if start < end:
-                path, line, column = self.path(state.file), max(state.line, 0), state.column
-                yield Row(start, end, path, line, column, state.is_stmt, prologue_end)
+                yield new(Row, (start, end, path(file), max(line, 0), column, is_stmt, prologue_end))
                 prologue_end = False
 
 
