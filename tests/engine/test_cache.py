@@ -310,6 +310,18 @@ def compile_all(cache: Cache | None) -> Compiled:
     return compiled
 
 
+def patch_all(cache: Cache) -> list[wasmtime.Module]:
+    """Patches of its functions, with places and without."""
+    build = Instrumented(decode(bytes(wasmtime.wat2wasm(SOURCE)))).with_probes(watching=False)
+    compiled = Compiled(new_engine(), build, cache)
+    found = []
+    for function in build.own():
+        rests = function.code.rests
+        for places in ([], rests[:1], rests[1:]):
+            found.append(compiled.patch(function.index, frozenset((pc, None) for pc in places)))
+    return found
+
+
 def interface(compiled: Compiled) -> list[str | None]:
     return [item.name for item in compiled.main.exports]
 
@@ -321,6 +333,7 @@ def forbid_instrumenting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Instrumented, "encode", refuse)
     monkeypatch.setattr("ttd.instrument.continuation.continuation", refuse)
     monkeypatch.setattr("ttd.instrument.continuation.entry", refuse)
+    monkeypatch.setattr("ttd.instrument.continuation.patch", refuse)
 
 
 def test_the_second_time_nothing_is_instrumented(
@@ -331,6 +344,15 @@ def test_the_second_time_nothing_is_instrumented(
     second = compile_all(opened())
     assert interface(second) == interface(first)
     assert second.instrumented.facts == first.instrumented.facts
+
+
+def test_patches_are_made_once_for_each_choice_of_places(
+    opened: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [module.serialize() for module in patch_all(opened())]
+    assert len(set(map(bytes, first))) == len(first)
+    forbid_instrumenting(monkeypatch)
+    assert [bytes(module.serialize()) for module in patch_all(opened())] == list(map(bytes, first))
 
 
 def test_damaged_entries_are_made_anew(cache: Cache, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,13 +102,22 @@ class Compiled:
         return table
 
     def patch(self, function: int, places: Places) -> wasmtime.Module:
-        """What stands in for a function to note the tick at `places`."""
-        key = function, places
-        if key not in self._patches:
+        """What stands in for a function to note the tick at `places`.
+
+        It is kept for later processes unless it asks something, which the user then has thought of just now.
+        """
+
+        def make() -> bytes:
             from ttd.instrument.continuation import patch
 
-            made = patch(self.instrumented, function, places)
-            self._patches[key] = self._compile(made)
+            return patch(self.instrumented, function, places)
+
+        key = function, places
+        if key not in self._patches:
+            asks = any(predicate is not None for _, predicate in places)
+            text = " ".join(str(offset) for offset in sorted(offset for offset, _ in places))
+            made = self._compile(make()) if asks else self._module(f"patch-{function}-{_digest(text)}", make)
+            self._patches[key] = made
         return self._patches[key]
 
     def question(self, predicate: Predicate) -> wasmtime.Module:
@@ -136,7 +145,7 @@ class Compiled:
 
     def gates(self, text: str) -> wasmtime.Module:
         """The gates whose module has this text."""
-        part = f"gates-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        part = f"gates-{_digest(text)}"
         if part not in self._gates:
             self._gates[part] = self._module(part, lambda: bytes(wasmtime.wat2wasm(text)))
         return self._gates[part]
@@ -188,6 +197,11 @@ class Compiled:
             return None
         code, offset = make(), frames[0].module_offset
         return code[offset] if offset < len(code) else None
+
+
+def _digest(text: str) -> str:
+    """What tells texts apart, and may be part of a name in the cache."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _name_section(name: str) -> bytes:
