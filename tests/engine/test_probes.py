@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,18 @@ from tests.interpreter.programs import PROGRAMS, RANDOM_PROGRAMS, Function, text
 from tests.interpreter.rig import RuleHost, all_rests, machine, module_of
 from tests.interpreter.test_probes import HOSTED, Trail, as_set, every_probe, poking_host
 from ttd.engine.compiled import CompiledEngine
-from ttd.engine.protocol import CodeProbe, FrameProbe, Goal, Hit, Invocation, Probe, Program, Stop, WatchProbe
+from ttd.engine.protocol import (
+    CodeProbe,
+    FrameProbe,
+    FunctionProbe,
+    Goal,
+    Hit,
+    Invocation,
+    Probe,
+    Program,
+    Stop,
+    WatchProbe,
+)
 from ttd.engine.scout import Sighting
 from ttd.events import MemoryWrite
 from ttd.interpreter import Interpreter
@@ -237,6 +248,29 @@ def test_a_long_run_is_searched_in_both_directions() -> None:
         engine.restore(begin)
         stop = engine.run(Goal(until=Position(end.tick - 1), probes=(probe,), remember=True))
         assert [hit.position for hit in stop.hits] == [positions[-1]]
+
+
+def test_places_in_all_functions_are_asked_for_when_the_interpreter_has_looked_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = compiled(LONG, near=10)
+    begin = Snapshot.capture(engine.state)
+    places = {0: module_of(LONG).functions[0].code.rests[2]}
+    asked: list[bool] = []
+
+    def all_places() -> Mapping[int, int]:
+        asked.append(True)
+        return places
+
+    probe = FunctionProbe(places.get, all_places)
+    goal = Goal(until=Position(3000), probes=(probe,), remember=True)
+    for patience in (1000.0, 0.0):
+        monkeypatch.setattr("ttd.engine.search._PATIENCE", patience)
+        engine.restore(begin)
+        stop = engine.run(goal)
+        assert stop.position == Position(3000)
+        assert [hit.position for hit in stop.hits] == [Position(3, 16)]
+        assert bool(asked) == (patience == 0)
 
 
 def hits_of(engine: CompiledEngine, begin: Snapshot, probe: Probe) -> list[tuple[int, Position]]:

@@ -18,11 +18,12 @@ May import base, `ttd.engine.protocol`, `ttd.interpreter` and `scout`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from ttd.engine.protocol import FrameProbe, Goal, Hit, Stop
+from ttd.engine.protocol import FrameProbe, FunctionProbe, Goal, Hit, Stop
 from ttd.engine.scout import NEVER_FULL, Sighting
 from ttd.errors import check, unreachable
 from ttd.instrument import abi
@@ -35,6 +36,8 @@ _FAR = 1 << 61
 _GROWTH = 4
 """How many times as many ticks are noted, each time when there were only ticks without hits."""
 _WINDOW_GROWTH = 16
+_PATIENCE = 0.05
+"""Seconds that the interpreter looks before all the places of a `FunctionProbe` are asked for."""
 
 
 class Machine(Protocol):
@@ -97,13 +100,22 @@ class Search:
     def run(self, is_warm: bool) -> Stop:
         """Run as the goal says. `is_warm`: the way here was long, so the interpreter need not begin."""
         if not is_warm and self._machine.near:
-            stop = self._look(self._here.tick + self._machine.near)
+            stop = self._look_near()
             if stop is not None:
                 return stop
         goal = self._goal
         asks_in_order = goal.accept is not None and not goal.unordered
         in_order = not goal.remember or asks_in_order or bool(self._future_entries())
         return self._in_order() if in_order else self._last_first()
+
+    def _look_near(self) -> Stop | None:
+        """Let the interpreter begin; the stop if that does it."""
+        patience = _PATIENCE if any(isinstance(probe, FunctionProbe) for probe in self._goal.probes) else 0.0
+        began = time.perf_counter()
+        while True:
+            stop = self._look(self._here.tick + self._machine.near)
+            if stop is not None or time.perf_counter() - began >= patience:
+                return stop
 
     @property
     def _here(self) -> Position:
