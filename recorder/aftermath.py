@@ -15,7 +15,7 @@ from dataclasses import replace
 from ttd.engine.protocol import Engine, Exhaustion, Goal, Host, HostExit, HostTrap, Program
 from ttd.errors import InternalError, check
 from ttd.events import HostCall, Outcome
-from ttd.state import Memory, Snapshot, State
+from ttd.state import Memory, State
 from ttd.store.trace import Trace
 from ttd.types import Ending, Position, StopReason, TrapKind, Value
 
@@ -58,13 +58,12 @@ def walk_into_trap(
     trace: Trace,
     program: Program,
     make_engine: Callable[[Program, Host], Engine],
-    start: Snapshot | None,
     ending: Ending,
     look: Callable[[State], None],
 ) -> Ending:
     """The exact form of `ending`, a trap of which the tick is known.
 
-    `trace` has everything up to there, `start` is the last snapshot. `look` is called where it trapped.
+    `trace` has everything up to there. `look` is called where it trapped.
     InternalError if it does not trap again.
     """
     tick = ending.position.tick
@@ -72,8 +71,10 @@ def walk_into_trap(
         program = replace(program, exhaustion=Exhaustion(tick, trace.event_count))
     engine = make_engine(program, LoggedHost(trace))
     try:
-        if start is not None:
-            engine.restore(start)
+        # That of a lost end, at an inexact position, has no frames to go on from.
+        usable = [info for info in trace.snapshots if info.position.is_exact and info.position.tick <= tick]
+        if usable:
+            engine.restore(trace.load_snapshot(usable[-1]))
         engine.run(Goal(until=Position(tick)))
         stop = engine.run(Goal(until=Position(tick + 1)))
         check(stop.reason is StopReason.ENDED, "the run did not trap again where it had trapped")

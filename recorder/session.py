@@ -329,7 +329,6 @@ class _Recording:
                 trace,
                 self._setup.program,
                 lambda program, host: _make_engine(name, program, host, replaying=True),
-                self._policy.latest,
                 ending,
                 self._look_at_trap,
             )

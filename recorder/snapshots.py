@@ -1,27 +1,38 @@
 """When to take a snapshot while recording: as often as can be had for less than a twentieth of the time,
 and for so many bytes of the trace in a second.
 
-A snapshot costs the guest's thread the time to copy the pages that changed, and the machine the work of the
-thread that hashes and stores them. Both are measured, and the next one waits until the run has lasted long
-enough to have paid for all so far and for the next. Where there is a second processor, storing slows the
+A snapshot costs the guest's thread the time to find and copy the pages that changed, and the machine the work
+of the thread that hashes and stores them. Both are measured, and the next one waits until the run has lasted
+long enough to have paid for all so far and for the next. Where there is a second processor, storing slows the
 guest only now and then, when both want the lock of the Python process; it counts for a part then.
 
-What it adds to the trace is paid for in the same way, out of an income of bytes for each second. The first
-one is a present: it holds what the program has to begin with, and no going back from the end would be
-quick without it. How many bytes another one will take is not guessed: a program that has once changed
-much need not do so again.
+What it adds to the trace is paid for in the same way, out of an income of bytes for each second. How much
+that will be is known only when it is compressed; a sample of the pages that changed tells it well enough,
+before any is copied. What cannot be paid is not taken. As looking costs time as well, the next look waits
+until there is as much as that would have taken, or twice as much as there was: a program that has once
+changed much need not do so again. The first snapshot is a present: it holds what the program has to begin
+with, and no going back from the end would be quick without it.
 
-Imports base modules only.
+The pages that wait to be stored are all that is kept in memory. The sink has room for so many; where there
+are more the guest waits, if it has the time for that.
+
+Imports base modules, `ttd.store.items` and the recorder's `changes`.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from ttd.state import Snapshot, State
+from ttd.recorder.changes import Changes, Survey
+from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot, State
+from ttd.store.items import PORTION
+from ttd.types import Position
 
 SHARE = 0.05
 """The part of the run time that snapshots may cost."""
@@ -40,10 +51,16 @@ SPACING = 0.1
 
 WAITING = 2
 """Snapshots that may wait to be stored when another is taken. The other thread does not always come round to
-it between two of them; each keeps what has changed since the one before in memory."""
+it between two of them."""
 
-GROWTH = 1.5e6
+GROWTH = 1.6e6
 """Bytes by which snapshots may make the trace grow in a second."""
+
+MOST = 5500
+"""Bytes that a page takes in the trace at most."""
+
+SAMPLE = 64
+"""Pages whose compressed size is taken for that of all."""
 
 FIRST_COST = 30e-6
 """Seconds that the first snapshot is taken to cost for each page of 64 KiB: nothing has been measured yet."""
@@ -52,8 +69,22 @@ FIRST_COST = 30e-6
 class SnapshotSink(Protocol):
     """Where snapshots go; `ttd.store.trace.TraceWriter` is one."""
 
-    def snapshot(self, snapshot: Snapshot) -> None:
-        """Store a snapshot, on another thread."""
+    def change(self, memory: int, pages: Mapping[int, bytes]) -> None:
+        """Take pages of a memory that the next snapshot has otherwise than the one before, to store them on
+        another thread; waits while it has no room for more."""
+        ...
+
+    def complete(self, snapshot: Snapshot) -> None:
+        """Store a snapshot, on another thread. The pages of its memories are those given to `change`."""
+        ...
+
+    def weigh(self, pages: Sequence[bytes]) -> int:
+        """How many bytes pages would take in the trace."""
+        ...
+
+    @property
+    def room(self) -> int:
+        """How many pages `change` takes without waiting."""
         ...
 
     @property
@@ -90,16 +121,16 @@ class SnapshotPolicy:
         self._beside = STORING_BESIDE if (processors or os.cpu_count() or 1) > 1 else 1.0
         self._start = self._clock()
         self._last = self._start
-        self._previous: Snapshot | None = None
+        self._position: Position | None = None
+        self._changes = Changes()
+        self._bytes = _Income(sink)
         self._copying = self._storing = 0.0  # seconds that the last one took, as far as known
         self._stored = 0  # how many of those taken are stored, and paid for
         self._seconds = 0.0  # that storing them took
-        self._present = 0  # bytes of the first one, and of what was stored with it at once
+        self._pages = 0  # that were given to the sink
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
-        self.latest: Snapshot | None = None
-        """The last snapshot from which one can go on; that of a lost end is none."""
 
     def offer(self, state: Callable[[], State]) -> bool:
         """Take a snapshot of `state` if it is time for one; whether it was."""
@@ -107,10 +138,7 @@ class SnapshotPolicy:
         now = self._clock()
         if self._sink.backlog > WAITING or now - self._last < SPACING:
             return False
-        if not self._affordable(now, state, self._beside):
-            return False
-        self._take(state())
-        return True
+        return self._affordable(now, state, self._beside) and self._take(state(), self._sink.room)
 
     def finish(self, state: State) -> None:
         """Take a last snapshot, of the end of the run, if it can be afforded.
@@ -119,28 +147,42 @@ class SnapshotPolicy:
         To store it counts in full: nothing runs beside that anymore, and everybody waits for it.
         """
         self._account()
-        moved = self._previous is None or self._previous.position != state.position
-        if moved and self._affordable(self._clock(), lambda: state, 1.0):
-            self._take(state)
+        if self._position != state.position and self._affordable(self._clock(), lambda: state, 1.0):
+            self._take(state, 0)
 
     def _affordable(self, now: float, state: Callable[[], State], storing_counts: float) -> bool:
+        """Whether there are the seconds for a snapshot, and bytes enough to look for what has changed."""
         if not self.taken:
             self._copying = FIRST_COST * sum(memory.pages for memory in state().memories)
-        gone = now - self._start
-        cost = self.cost + self._copying + storing_counts * self._storing * (self.taken - self._stored + 1)
-        too_large = self._sink.storing_bytes - self._present > GROWTH * gone
-        return cost <= max(SHARE * gone, FREE) and not (self._stored and too_large)
+        storing = storing_counts * self._storing * (self.taken - self._stored + 1)
+        return self._payable(now, self._copying + storing) and self._bytes.worth_a_look(now - self._start)
 
-    def _take(self, state: State) -> None:
+    def _payable(self, now: float, seconds: float) -> bool:
+        return self.cost + seconds <= max(SHARE * (now - self._start), FREE)
+
+    def _take(self, state: State, room: int) -> bool:
+        """Take a snapshot if it can be paid, with the time for more pages than `room`; whether it could."""
         before = self._clock()
-        snapshot = Snapshot.capture(state, self._previous)
-        self._sink.snapshot(snapshot)
+        survey = self._changes.survey(state.memories)
+        waiting = max(0, survey.count - room) * self._seconds / max(self._pages, 1)
+        taken = self._payable(before, waiting) and self._bytes.pay(before - self._start, survey)
+        if taken:
+            self._hand_over(state, survey)
         self._last = self._clock()
-        self._previous = snapshot
-        if snapshot.position.is_exact:
-            self.latest = snapshot
         self._copying = self._last - before
         self.cost += self._copying
+        if not taken:
+            self._copying += waiting
+        return taken
+
+    def _hand_over(self, state: State, survey: Survey) -> None:
+        for memory, pages in survey.portions(PORTION):
+            self._sink.change(memory, pages)
+        sizes = tuple(MemoryImage(len(hashes) * SNAPSHOT_PAGE, {}) for hashes in survey.hashes)
+        self._sink.complete(replace(Snapshot.capture(replace(state, memories=[])), memories=sizes))
+        self._changes.accept(survey)
+        self._position = state.position
+        self._pages += survey.count
         self.taken += 1
 
     def _account(self) -> None:
@@ -148,8 +190,56 @@ class SnapshotPolicy:
         stored, seconds = self.taken - self._sink.backlog, self._sink.storing_seconds
         if stored == self._stored:
             return
-        if not self._stored:
-            self._present = self._sink.storing_bytes
+        self._bytes.settle(stored)
         self.cost += self._beside * (seconds - self._seconds)
         self._storing = (seconds - self._seconds) / (stored - self._stored)
         self._stored, self._seconds = stored, seconds
+
+
+class _Income:
+    """The bytes that snapshots may take."""
+
+    def __init__(self, sink: SnapshotSink) -> None:
+        self._sink = sink
+        self._settled = 0  # how many snapshots are stored
+        self._owed: deque[int] = deque()  # what each of the others is taken for
+        self._present = 0  # what the first one took
+        self._wanted = 0.0  # for a look
+
+    def worth_a_look(self, seconds: float) -> bool:
+        """Whether after so many seconds there is enough to look what a snapshot would take."""
+        return not (self._settled or self._owed) or self._left(seconds) > self._wanted
+
+    def pay(self, seconds: float, survey: Survey) -> bool:
+        """Pay for a snapshot of what has changed if there is enough; whether there was."""
+        if not (self._settled or self._owed):
+            self._owed.append(0)
+            return True
+        left = self._left(seconds)
+        price = survey.count * MOST
+        if price > left:
+            price = self._weigh(survey)
+        if price > left:
+            self._wanted = min(price, 2 * left + GROWTH * SPACING)
+            return False
+        self._wanted = 0.0
+        self._owed.append(price)
+        return True
+
+    def settle(self, stored: int) -> None:
+        """So many snapshots are stored by now: what they really took counts."""
+        is_first = not self._settled
+        prices = [self._owed.popleft() for _ in range(stored - self._settled)]
+        if is_first:
+            self._present = max(self._sink.storing_bytes - sum(prices), 0)
+        self._settled = stored
+
+    def _left(self, seconds: float) -> float:
+        spent = self._sink.storing_bytes - self._present if self._settled else 0
+        return GROWTH * seconds - spent - sum(self._owed)
+
+    def _weigh(self, survey: Survey) -> int:
+        count = survey.count
+        chosen = random.sample(range(count), min(count, SAMPLE))
+        pages = [page for at in chosen for page in survey.copies(*survey.locate(at)).values()]
+        return self._sink.weigh(pages) * count // max(len(pages), 1)

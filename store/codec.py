@@ -29,6 +29,9 @@ MAX_RATIO = 1 << 15
 HASH_SIZE = 16
 """Bytes of a checksum or content address: BLAKE2b-128."""
 
+_ROW = 56
+"""Bytes that a row of content takes beside its data: twice its hash, and some numbers."""
+
 _V128 = 1
 _EXCEPTION = 2
 _LEVEL = 3
@@ -83,6 +86,14 @@ def compress_many(datas: Sequence[bytes]) -> list[bytes]:
         return [compress(data) for data in datas]
     frames = _compressor(_LEVEL).multi_compress_to_buffer(list(datas), threads=1)
     return [frames[index].tobytes() for index in range(len(frames))]
+
+
+def stored_size(frame: bytes) -> int:
+    """About how many bytes of a trace a compressed part of a few KB takes, as a row with its hash.
+
+    What is left at the end of one of the database's pages of 4 KB, too small for another row, stays empty.
+    """
+    return (len(frame) + _ROW) * 5 // 4
 
 
 def decompress(frame: bytes, limit: int = MAX_BLOB) -> bytes:

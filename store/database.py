@@ -56,9 +56,18 @@ class Database:
     """
 
     engine: Engine
+    path: Path | None = None
+    """Its file, if it was opened for writing."""
     salvaging: bool = False
     notes: tuple[str, ...] = ()
     on_close: Callable[[], object] | None = None
+
+    def size(self) -> int:
+        """Bytes of its file now; 0 if it is gone."""
+        try:
+            return self.path.stat().st_size if self.path is not None else 0
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Close the connection and remove a temporary copy."""
@@ -85,7 +94,7 @@ def open_for_writing(path: Path) -> Database:
     event.listen(engine, "begin", _begin_immediate)
     with engine.connect():
         pass  # now, so that a file that goes away is not opened anew later
-    return Database(engine)
+    return Database(engine, path)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -35,8 +35,6 @@ class ContentWriter:
 
     def __init__(self) -> None:
         self._numbers: dict[bytes, int] = {}
-        self.written = 0
-        """Bytes that were added so far, compressed, with their hashes."""
 
     def put(self, connection: Connection, datas: Sequence[bytes]) -> list[int]:
         """Store `datas`; their numbers. The transaction must be one that excludes other writers."""
@@ -63,7 +61,6 @@ class ContentWriter:
         packed = compress_many(list(fresh.values()))
         _insert_rows(connection, list(zip(numbers, fresh, packed, strict=True)))
         self._numbers.update(zip(fresh, numbers, strict=True))
-        self.written += sum(len(data) + len(key) for data, key in zip(packed, fresh, strict=True))
 
 
 def _insert_rows(connection: Connection, rows: Sequence[tuple[int, bytes, bytes]]) -> None:

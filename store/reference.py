@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Column, Table
 
 from ttd import calllog
-from ttd.store import codec, manifest, records, worker, writer
+from ttd.store import codec, items, manifest, records, worker, writer
 from ttd.store.manifest import Manifest
 from ttd.store.schema import APPLICATION_ID, metadata
 from ttd.types import UNKNOWN_STEP
@@ -36,7 +36,7 @@ own, in the manifest.
 
 The guest's thread puts events and snapshots into a queue; another thread encodes and commits them, at
 least every {writer.INTERVAL} s. A chunk is closed at {worker.CHUNK_EVENTS} events, or sooner if they
-carry much. Large snapshots are stored {worker.PORTION} pages at a time, with events between.
+carry much. Large snapshots are stored {items.PORTION} pages at a time, with events between.
 
 The file is born under another name and appears whole, with its module and manifest. From then on rows
 are only added (the one row of `progress` is replaced). The journal mode is DELETE and every commit is

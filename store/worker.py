@@ -17,11 +17,11 @@ from sqlalchemy import Connection, Table
 from ttd.calllog import CallLog
 from ttd.errors import InternalError
 from ttd.events import HostCall
-from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
+from ttd.state import SNAPSHOT_PAGE, ZERO_PAGE, Snapshot
 from ttd.store.codec import checksum, content_hash, encode_text
 from ttd.store.database import Database
 from ttd.store.grouping import groups
-from ttd.store.items import Barrier, Item, Sources, Tally, weight
+from ttd.store.items import Barrier, Item, Pages, Sources, Tally, weight
 from ttd.store.pages import ContentWriter
 from ttd.store.records import encode_calls, encode_ending, encode_events, encode_snapshot, large_parts
 from ttd.store.schema import ending as ending_table
@@ -37,9 +37,6 @@ CHUNK_EVENTS = 1024
 CHUNK_BYTES = 1 << 20
 """A chunk is closed when the weight of its events reaches this."""
 
-PORTION = 512
-"""Pages of a snapshot that are stored in one transaction."""
-
 TRANSACTION = 8 << 20
 """About how many bytes of events are taken out of the queue for one transaction."""
 
@@ -52,13 +49,13 @@ class Worker:
         self._tally = tally or Tally()
         self._trace = trace
         self._contents = ContentWriter()
-        self._maps = _PageMaps()
+        self._maps: list[list[int]] = []
         self._events: list[HostCall | CallLog] = []
         self._next_event = 0
         self._sources: list[Sources] = []
-        self._snapshots: deque[Snapshot] = deque()
+        self._snapshots: deque[Pages | Snapshot] = deque()
         self._number = 0
-        self._storing: Iterator[None] | None = None
+        self._stored_bytes = 0
         self._progress: Position | None = None
         self._ending: Ending | None = None
         self._barriers: list[Barrier] = []
@@ -99,7 +96,7 @@ class Worker:
             if isinstance(item, (HostCall, CallLog)):
                 self._events.append(item)
                 size += weight(item)
-            elif isinstance(item, Snapshot):
+            elif isinstance(item, (Pages, Snapshot)):
                 self._snapshots.append(item)
             elif isinstance(item, Position):
                 self._progress = item
@@ -157,33 +154,46 @@ class Worker:
     # --- snapshots -----------------------------------------------------------------------------------
 
     def _store_portion(self) -> bool:
-        """Store the next portion of the first waiting snapshot; whether anything is left to store."""
+        """Store the next portion of the first waiting snapshot, or the rest of it; whether anything is left
+        to store."""
         if self._tally.hurry:
-            self._storing = None
             self._snapshots.clear()
-        if self._storing is None and self._snapshots:
-            self._storing = self._store(self._snapshots.popleft())
-        if self._storing is not None:
-            began, written = time.thread_time(), self._contents.written
-            is_done = next(self._storing, self) is self
+        if self._snapshots:
+            began, size = time.thread_time(), self._database.size()
+            item = self._snapshots.popleft()
+            if isinstance(item, Pages):
+                self._store_pages(item)
+            else:
+                self._store_snapshot(item)
+            self._stored_bytes += max(self._database.size() - size, 0)
             self._tally.storing_seconds += time.thread_time() - began
-            self._tally.storing_bytes += self._contents.written - written
-            if is_done:
-                self._storing = None
+            if isinstance(item, Pages):
+                self._tally.pages_done += len(item.pages)
+            else:
+                self._tally.storing_bytes = self._stored_bytes
                 self._tally.snapshots_done += 1
-        return self._storing is not None or bool(self._snapshots)
+        return bool(self._snapshots)
 
-    def _store(self, snapshot: Snapshot) -> Iterator[None]:
-        """Store `snapshot`, yielding between transactions."""
-        maps, fresh = self._maps.plan(snapshot.memories)
-        for start in range(0, len(fresh), PORTION):
-            portion = fresh[start : start + PORTION]
-            with self._database.engine.begin() as connection:
-                numbers = self._contents.put(connection, [page for _, _, page in portion])
-            for (memory, page_number, _), number in zip(portion, numbers, strict=True):
-                maps[memory][page_number] = number
-            yield
-        self._maps.remember(snapshot.memories, maps)
+    def _store_pages(self, item: Pages) -> None:
+        self._maps.extend([] for _ in range(len(self._maps), item.memory + 1))
+        numbers = self._maps[item.memory]
+        numbers.extend([0] * (max(item.pages, default=0) + 1 - len(numbers)))
+        used = {at: page for at, page in item.pages.items() if page != ZERO_PAGE}
+        for at in item.pages.keys() - used.keys():
+            numbers[at] = 0
+        with self._database.engine.begin() as connection:
+            stored = self._contents.put(connection, list(used.values()))
+        for at, number in zip(used, stored, strict=True):
+            numbers[at] = number
+
+    def _store_snapshot(self, snapshot: Snapshot) -> None:
+        """Store a snapshot, of whose memories the pages have been stored already."""
+        sizes = [image.size // SNAPSHOT_PAGE for image in snapshot.memories]
+        self._maps.extend([] for _ in range(len(self._maps), len(sizes)))
+        del self._maps[len(sizes) :]
+        for numbers, size in zip(self._maps, sizes, strict=True):
+            del numbers[size:]
+            numbers.extend([0] * (size - len(numbers)))
         keys = {
             "number": self._number,
             "tick": snapshot.position.tick,
@@ -192,40 +202,14 @@ class Worker:
             "size": sum(image.size for image in snapshot.memories),
         }
         with self._database.engine.begin() as connection:
-            data = encode_snapshot(snapshot, maps)
+            data = encode_snapshot(snapshot, self._maps)
             self._insert(connection, snapshot_table, keys, data)
-        self._tally.storing_bytes += len(data)
         self._number += 1
 
     def _insert(
         self, connection: Connection, table: Table, keys: Mapping[str, int], data: bytes | None = None
     ) -> None:
         insert_row(connection, table, {"trace": self._trace} | dict(keys), data)
-
-
-class _PageMaps:
-    """Tells which pages of a snapshot are not in the one before, by identity of the page objects."""
-
-    def __init__(self) -> None:
-        self._before: list[tuple[dict[int, bytes], list[int]]] = []
-
-    def plan(self, memories: Sequence[MemoryImage]) -> tuple[list[list[int]], list[tuple[int, int, bytes]]]:
-        """Page maps with what is known, and what is not: memory, page number, page."""
-        maps: list[list[int]] = []
-        fresh: list[tuple[int, int, bytes]] = []
-        for index, image in enumerate(memories):
-            pages, numbers = self._before[index] if index < len(self._before) else ({}, [])
-            new = [0] * (image.size // SNAPSHOT_PAGE)
-            for at, page in image.pages.items():
-                if pages.get(at) is page:
-                    new[at] = numbers[at]
-                else:
-                    fresh.append((index, at, page))
-            maps.append(new)
-        return maps, fresh
-
-    def remember(self, memories: Sequence[MemoryImage], maps: Sequence[list[int]]) -> None:
-        self._before = [(image.pages, numbers) for image, numbers in zip(memories, maps, strict=True)]
 
 
 def insert_files(

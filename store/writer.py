@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from ttd.calllog import CallLog
 from ttd.errors import InternalError, TtdError, UsageError
 from ttd.events import HostCall
-from ttd.state import Snapshot
-from ttd.store.codec import MAX_BLOB, checksum, pack
-from ttd.store.items import Barrier, Item, Sources, Tally, weight
+from ttd.state import SNAPSHOT_PAGE, MemoryImage, Snapshot
+from ttd.store.codec import MAX_BLOB, checksum, compress_many, pack, stored_size
+from ttd.store.items import Barrier, Item, Pages, Sources, Tally, parts, weight
 from ttd.store.manifest import FORMAT_VERSION, Manifest
 from ttd.store.newborn import Newborn
 from ttd.types import Ending, Position
@@ -39,6 +39,9 @@ MAX_BACKLOG = 48 << 20
 
 MAX_SNAPSHOTS = 4
 """Snapshots that may wait in the queue; then the guest waits for the writer."""
+
+MAX_PAGES = (24 << 20) // SNAPSHOT_PAGE
+"""Pages of snapshots that may wait in the queue; then the guest waits for the writer."""
 
 _NUDGE = 256 << 10
 _PLENTY = 8 << 20
@@ -60,6 +63,8 @@ class TraceWriter:
         self._tally = Tally()
         self._wake = threading.Event()
         self._room = threading.Event()
+        self._before: tuple[MemoryImage, ...] = ()
+        self._pages_put = 0
         self._snapshots_put = 0
         self._put = 0
         self._fresh = 0
@@ -120,8 +125,30 @@ class TraceWriter:
             self._nudge()
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Store a snapshot. Snapshots come in the order of their positions; pages shared with the one
-        before (the same objects) cost next to nothing."""
+        """Store a whole snapshot. Snapshots come in the order of their positions; pages shared with the one
+        before (the same objects) cost next to nothing.
+
+        Not to be mixed with `change` and `complete`, which do not need whole ones.
+        """
+        for part in parts(snapshot, self._before):
+            if isinstance(part, Pages):
+                self.change(part.memory, part.pages)
+            else:
+                self.complete(part)
+        self._before = snapshot.memories
+
+    def change(self, memory: int, pages: Mapping[int, bytes]) -> None:
+        """Pages of a memory, by number, that the next snapshot has otherwise than the one before, or than
+        zero if it is the first. `PORTION` of them at most; waits while more than `MAX_PAGES` wait."""
+        if self._done or self._error is not None:
+            self._refuse()
+        self._queue.append(Pages(memory, pages))
+        self._pages_put += len(pages)
+        self._wake.set()
+        self._wait_for_room()
+
+    def complete(self, snapshot: Snapshot) -> None:
+        """Store a snapshot: all of it but its pages, which have been given to `change`."""
         if self._done or self._error is not None:
             self._refuse()
         self._queue.append(snapshot)
@@ -188,14 +215,27 @@ class TraceWriter:
         return self._snapshots_put - self._tally.snapshots_done
 
     @property
+    def room(self) -> int:
+        """How many pages `change` takes without waiting."""
+        return max(MAX_PAGES - self._waiting_pages, 0)
+
+    @property
+    def _waiting_pages(self) -> int:
+        return self._pages_put - self._tally.pages_done
+
+    @property
     def storing_seconds(self) -> float:
         """Seconds of processor time that storing snapshots has taken so far."""
         return self._tally.storing_seconds
 
     @property
     def storing_bytes(self) -> int:
-        """Bytes that snapshots take in the trace so far, compressed."""
+        """Bytes by which snapshots have made the trace grow so far."""
         return self._tally.storing_bytes
+
+    def weigh(self, pages: Sequence[bytes]) -> int:
+        """About how many bytes pages would take in the trace if they are not in it yet."""
+        return sum(map(stored_size, compress_many(pages)))
 
     @property
     def queued(self) -> int:
@@ -218,10 +258,14 @@ class TraceWriter:
             self._wait_for_room()
 
     def _wait_for_room(self) -> None:
-        while self._thread.is_alive() and (self.queued > MAX_BACKLOG or self.backlog > MAX_SNAPSHOTS):
+        while self._thread.is_alive() and self._is_full():
             self._room.clear()
             self._wake.set()
             self._room.wait(0.05)
+
+    def _is_full(self) -> bool:
+        too_many = self.backlog > MAX_SNAPSHOTS or self._waiting_pages > MAX_PAGES
+        return self.queued > MAX_BACKLOG or too_many
 
     def _refuse(self) -> None:
         if self._error is not None:

@@ -20,13 +20,13 @@ from tests.store import samples
 from tests.support import ROOT
 from ttd.errors import DamagedTrace, InternalError, TtdError, UsageError
 from ttd.events import HostCall, MemoryWrite
-from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, MemoryImage
+from ttd.state import SNAPSHOT_PAGE, WASM_PAGE, MemoryImage, Snapshot
 from ttd.store import database as database_module
 from ttd.store import writer as writer_module
 from ttd.store.database import open_for_writing
-from ttd.store.items import Barrier, Item
+from ttd.store.items import PORTION, Barrier, Item, parts
 from ttd.store.trace import Trace, TraceWriter, recordings
-from ttd.store.worker import PORTION, Worker
+from ttd.store.worker import Worker
 from ttd.types import START, Ending, EndKind, ExceptionValue, Position, Trap, TrapKind
 
 
@@ -171,7 +171,7 @@ def test_events_do_not_wait_for_a_big_snapshot(path: Path) -> None:
     big = samples.recording(events=1, snapshots=1, pages=8 * PORTION).snapshots[0]
     open_writer(path).close()
     worker = Worker(open_for_writing(path), 1)
-    queue: deque[Item] = deque([simple_event(0), big])
+    queue: deque[Item] = deque([simple_event(0), *parts(big)])
     assert worker.cycle(queue), "the snapshot was stored at one go"
     queue.append(simple_event(1))
     assert worker.cycle(queue)
@@ -189,7 +189,7 @@ def test_a_barrier_waits_for_what_is_before_it_and_for_nothing_else(path: Path) 
     worker = Worker(open_for_writing(path), 1)
     barrier = Barrier()
     big = samples.recording(events=1, snapshots=1, pages=4 * PORTION).snapshots[0]
-    queue: deque[Item] = deque([simple_event(0), big, barrier, simple_event(1)])
+    queue: deque[Item] = deque([simple_event(0), *parts(big), barrier, simple_event(1)])
     while not barrier.is_set():
         assert worker.cycle(queue), "there is an event left"
     with Trace.open(path) as trace:
@@ -422,6 +422,41 @@ def test_the_size_of_the_output_is_known_while_writing(path: Path) -> None:
         writer.flush()
         assert writer.output_size > before
         assert writer.backlog == 0
+
+
+@pytest.mark.parametrize("sizes", [(20, 300), (300, 1500), (900, 2200), (2000, 4096)])
+def test_what_snapshots_take_is_how_much_the_file_grows(sizes: tuple[int, int], path: Path) -> None:
+    chance = random.Random(1)
+    pages = [chance.randbytes(chance.randint(*sizes)).ljust(SNAPSHOT_PAGE, b"\0") for _ in range(2048)]
+    image = MemoryImage(len(pages) * SNAPSHOT_PAGE, dict(enumerate(pages)))
+    made = samples.recording(events=1, snapshots=1).snapshots[0]
+    with open_writer(path) as writer:
+        writer.flush()
+        before = writer.output_size
+        writer.append(simple_event(0))
+        writer.snapshot(replace(made, next_event=1, memories=(image,)))
+        writer.flush()
+        grown = writer.output_size - before
+        assert 0.98 * grown < writer.storing_bytes <= grown
+        assert 0.8 * grown < writer.weigh(pages) < 1.25 * grown
+
+
+def test_the_guest_waits_while_too_many_pages_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAX_PAGES", 4 * PORTION)
+    most = 0
+    with open_writer(path) as writer:
+        for number in range(40):
+            pages = {at: number.to_bytes(2, "little") * (SNAPSHOT_PAGE // 2) for at in range(PORTION)}
+            writer.change(0, pages)
+            most = max(most, writer._pages_put - writer._tally.pages_done)
+            assert 0 <= writer.room <= 4 * PORTION
+        writer.complete(
+            Snapshot(START, (), (), (), (MemoryImage(8 << 20, {}),), frozenset(), frozenset(), 0, 0)
+        )
+    assert most <= 5 * PORTION
+    with Trace.open(path) as trace:
+        (info,) = trace.snapshots
+        assert set(trace.load_snapshot(info).memories[0].pages) == set(range(PORTION))
 
 
 def _rows(path: Path, table: str) -> int:
