@@ -16,7 +16,7 @@ So a reverse step undoes a step exactly. A is found in two searches, because a l
 the frame here, to its callers, or to a callee that has returned: first A0, the last line start of the
 nearest frame on the stack with line information; then B, the last entry into any other function with line
 information between A0 and here. The frames on the stack at B are the only ones that can have passed line
-starts since.
+starts since. A0 may be far away where B is near, and is then not needed.
 
 **Next** looks at the lines of one frame of the source, and for where it is left. **Reverse next** goes
 to the last line start of that frame, or from its first line to the line of the call in its caller.
@@ -325,9 +325,7 @@ class Stepper:
         above = [stop for stop in stops if stop.hidden > here.hidden and stop.is_start]
         if above:
             return self._last_step_before(here, Spot(here.position, above[0].hidden))
-        line = self._last_own_line(here.position)
-        floor = just_after(line) if line is not None else self._session.begin
-        inner = self._last_entry(here.position, floor)
+        line, inner = self._last_line_or_entry(here.position)
         if inner is not None:
             self._timeline.seek(inner)
             frames = [frame for frame in self._frames_with_lines() if line is None or frame.entry > line]
@@ -339,26 +337,34 @@ class Stepper:
         starts = [stop.hidden for stop in self._lines_here() if stop.is_start]
         return self._last_step_before(here, Spot(line, starts[0]))
 
-    def _last_entry(self, end: Position, floor: Position) -> Position | None:
-        """The last time in [floor, end) that a function came to the first of its lines.
+    def _last_line_or_entry(self, end: Position) -> tuple[Position | None, Position | None]:
+        """The last line start of a frame that is alive here, and the last entry into any function since;
+        None for what lies before the other, or is not there.
 
-        That is mostly near, where the functions need be looked at only as they come.
+        Both are mostly near, and one that is not may lie before a call that took hours. So they are looked
+        for together, from here back in parts that become longer and longer.
         """
-        near = min(max(floor, Position(max(end.tick - APPROACH, 0))), end)
-        found = self._last_hit(end, [self._lines.entries], near)
-        if found is None and near > floor:
-            found = self._last_hit(near, [self._lines.entries], floor)
-        return found
+        frames, begin, span = self._frames_with_lines(), self._session.begin, APPROACH
+        while True:
+            floor = max(begin, Position(max(end.tick - span, 0)))
+            line = self._last_own_line(frames, end, floor)
+            inner = self._last_hit(end, [self._lines.entries], floor if line is None else just_after(line))
+            if line is not None or inner is not None or floor <= begin:
+                return line, inner
+            end, span = floor, span * 16
 
-    def _last_own_line(self, here: Position) -> Position | None:
-        """The last line start of the nearest frame that passed one."""
-        upper = here
-        for frame in self._frames_with_lines():
+    def _last_own_line(self, frames: Sequence[Frame], end: Position, floor: Position) -> Position | None:
+        """The last line start in [floor, end) of the nearest of `frames` that passed one there."""
+        for frame in frames:
+            if frame.entry >= end:
+                continue
             probe = FrameProbe(frame.entry, self._lines.starts(frame.function))
-            line = self._last_hit(upper, [probe], frame.entry)
+            line = self._last_hit(end, [probe], max(frame.entry, floor))
             if line is not None:
                 return line
-            upper = frame.entry
+            end = frame.entry
+            if end <= floor:
+                break
         return None
 
     def _last_step_before(self, here: Spot, stop: Spot) -> Spot:

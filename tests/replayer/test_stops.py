@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.replayer.model import Run, all_stops, spot, writes
 from ttd.debuginfo.info import DebugInfo
+from ttd.engine.protocol import Hit
 from ttd.errors import UsageError
 from ttd.replayer import session as session_module
 from ttd.replayer import snapshots as snapshots_module
+from ttd.replayer import stepping as stepping_module
 from ttd.replayer.debugger import Debugger, ToEnd, ToPosition
 from ttd.replayer.lines import Lines
-from ttd.replayer.timeline import Timeline
+from ttd.replayer.timeline import Plan, Timeline
 from ttd.store.trace import Trace
 from ttd.types import Position
 
@@ -26,7 +28,8 @@ MODULES = ["wat:tail", "wat:throw", "wat:cascade", "wat:trap"]
 
 @pytest.fixture(params=["usual seams", "many seams"], autouse=True)
 def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs again with slices of one tick, and a snapshot, so a segment, every seven ticks."""
+    """Every test runs again with slices of one tick, and a snapshot, so a segment, every seven ticks; and
+    reverse steps look one tick back at first."""
     if request.param == "many seams":
 
         def between(timeline: Timeline) -> None:
@@ -34,6 +37,7 @@ def seams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
                 timeline._capture()
 
         monkeypatch.setattr(session_module, "FIRST_SLICE", 1)
+        monkeypatch.setattr(stepping_module, "APPROACH", 1)
         monkeypatch.setattr(session_module.Session, "_tune", lambda *_: None)
         monkeypatch.setattr(snapshots_module, "GROWTH", 1.0)
         monkeypatch.setattr(Timeline, "between", between)
@@ -273,3 +277,23 @@ def test_a_step_takes_a_look_at_the_functions_that_are_at_work_only(
     debugger.step()
     with_code = [function for function in debugger.module.functions if function.body is not None]
     assert 0 < len(asked) < len(with_code) // 2
+
+
+def test_a_reverse_step_does_not_look_for_the_line_before_a_long_call(
+    debug: Debug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepping_module, "APPROACH", 4)
+    debugger = debug("loops")
+    debugger.goto(ToPosition(Position(debugger.end.tick // 2)))
+    floors: list[Position] = []
+    hits_before = Timeline.hits_before
+
+    def looking(self: Timeline, end: Position, plan: Plan, floor: Position) -> Iterator[tuple[Hit, ...]]:
+        floors.append(floor)
+        return hits_before(self, end, plan, floor)
+
+    monkeypatch.setattr(Timeline, "hits_before", looking)
+    here = debugger.position
+    debugger.step(reverse=True)
+    assert here.tick > 100
+    assert min(floors).tick >= here.tick - 4
