@@ -111,8 +111,11 @@ class Instrumented:
         for function in self.module.functions:
             types.update(function.type.params, function.type.results)
         for plan in self.plans.values():
+            referring = any(type_.is_reference for type_ in set(plan.function.local_types))
             for site in plan.sites:
-                types.update(plan.record_types(site), site.results)
+                types.update(site.operands, site.results)
+                if referring:
+                    types.update(plan.record_types(site))
         types.update(entry.type.type for entry in self.module.globals)
         return tuple(sorted(type_ for type_ in types if type_.is_reference))
 
