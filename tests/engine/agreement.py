@@ -29,6 +29,7 @@ from ttd.engine.protocol import (
 )
 from ttd.engine.protocol import Program as Runnable
 from ttd.engine.validate import load_module
+from ttd.instrument import sharing
 from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Interpreter
 from ttd.state import Frame, Memory, Snapshot
@@ -176,9 +177,11 @@ class Remembered:
 
 def check(program: Program, rng: random.Random) -> str:
     """Raise Disagreement if two ways of running the program differ; how it ends."""
-    shared, cache = rng.choice((FunctionPlan.share_from,) * 7 + (0,)), Remembered()
+    share_from, cache = rng.choice((FunctionPlan.share_from,) * 3 + (0,)), Remembered()
     with (
-        mock.patch.object(FunctionPlan, "share_from", shared),
+        mock.patch.object(FunctionPlan, "share_from", share_from),
+        mock.patch.object(sharing, "SIZES", rng.choice((sharing.SIZES, (2, 2)))),
+        mock.patch.object(FunctionPlan, "in_registers", rng.choice((FunctionPlan.in_registers, 0))),
         mock.patch("ttd.engine.compiled.user_cache", lambda: cache),
     ):
         return _Check(program, rng).run()

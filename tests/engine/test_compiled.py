@@ -17,6 +17,7 @@ from ttd.engine.protocol import FrameProbe, Goal, Invocation, Limits, Program
 from ttd.engine.slices import HandingOver
 from ttd.engine.validate import load_module
 from ttd.errors import EngineUnusable
+from ttd.instrument import sharing
 from ttd.instrument.program import Instrumented
 from ttd.instrument.sites import FunctionPlan
 from ttd.interpreter import Imports, Interpreter
@@ -189,8 +190,16 @@ def test_a_run_in_one_go_ends_like_the_interpreter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_loops_may_call_what_spills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FunctionPlan, "in_registers", 0)
+    test_states_are_those_of_the_interpreter_at_every_tick(name, 0)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_sites_may_share_the_code_that_spills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FunctionPlan, "share_from", 0)
+    monkeypatch.setattr(FunctionPlan, "in_registers", 0)
+    monkeypatch.setattr(sharing, "SIZES", (2, 2))
     test_states_are_those_of_the_interpreter_at_every_tick(name, 0)
     test_a_run_in_one_go_ends_like_the_interpreter(name)
 
@@ -217,7 +226,7 @@ def test_a_large_function_is_instrumented_in_proportion_to_its_size() -> None:
     plan = instrumented.plans[1]
     assert len(plan.sites) > 2_000
     assert sum(len(site.locals) for site in plan.sites) > FunctionPlan.share_from, "a test of large functions"
-    assert len(instrumented.encode()) < 6 * len(data)
+    assert plan.shared and len(instrumented.encode()) < 4 * len(data)
     program = Program(module, (Invocation(module.exports_by_name["main"].index),))
     exact, engine = pair(program)
     states = States(module)
@@ -247,6 +256,35 @@ def test_what_does_not_overflow_the_stack_of_wasmtime_does_not_overflow_ours() -
     engine = compiled(program_of(text.replace("DEPTH", str(depth - 5))), replaying=False)
     ending = engine.run(Goal()).ending
     assert ending is not None and ending.results == (depth - 5,)
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_a_freeze_needs_no_more_stack_than_the_program_has_used(shift: int) -> None:
+    """In a loop with more values than registers, at the very end of the stack; `shift` moves that end
+    against the frames."""
+    count = 20
+    values = range(1, count + 1)
+    text = f"""
+      (func $down (param i32) (result i32) (local {"i32 " * count})
+        (if (local.get 0) (then (return (call $down (i32.sub (local.get 0) (i32.const 1))))))
+        {"".join(f"(local.set {i} (i32.mul (i32.load (i32.const {4 * i})) (i32.const {i})))" for i in values)}
+        (loop)
+        {"".join(f"(local.get {i})" for i in values)} {"(i32.add)" * (count - 1)})
+      (memory 1)
+      (func $shift (param {"i64 " * 2 * shift}) (result i32)
+        (call $down (i32.const DEPTH))
+        {"".join(f"(i32.wrap_i64 (local.get {i})) (i32.add)" for i in range(2 * shift))})
+      (func (export "main") (result i32) (call $shift {"(i64.const 1)" * 2 * shift}))"""
+    ending = compiled(program_of(text.replace("DEPTH", "-1")), replaying=False).run(Goal()).ending
+    assert ending is not None and ending.trap is not None
+    deepest = ending.position.tick - len(("main", "shift", "down itself"))
+    program = program_of(text.replace("DEPTH", str(deepest)))
+    ending = compiled(program, replaying=False).run(Goal()).ending
+    assert ending is not None and ending.results == (2 * shift,), "it does not overflow the stack"
+    engine = compiled(program, replaying=False)
+    assert engine.run(Goal(until=Position(ending.position.tick))).reason is StopReason.LIMIT
+    assert len(engine.state.frames) == deepest + 3
+    assert engine.run(Goal()).ending == ending
 
 
 def test_the_time_that_deep_stacks_take_to_hand_over_is_told() -> None:

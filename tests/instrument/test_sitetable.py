@@ -6,6 +6,8 @@ import pytest
 import wasmtime
 
 from ttd.instrument.program import Instrumented
+from ttd.instrument.sharing import Shared
+from ttd.instrument.site import Site
 from ttd.instrument.sites import FunctionPlan
 from ttd.instrument.sitetable import SiteTable
 from ttd.wasm.decode import decode
@@ -21,7 +23,12 @@ TEXT = """(module (type $f (func (param i32) (result v128 f64)))
       (br_if 0 (local.get 0)))
     (drop) (drop) (drop (ref.is_null (local.get 1)))
     (i32.const 6) (drop (call $callee (local.get 0))) (local.set 5) (drop)
+    (drop (call $callee (local.get 0))) (drop) (f32.const 0) (drop (call $callee (local.get 0))) (drop) (drop)
     (drop (local.get 2)) (drop (local.get 5))))"""
+
+
+def chain_of(plan: FunctionPlan, site: Site) -> list[Shared]:
+    return plan.shared[site.number].chain() if site.number in plan.shared else []
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -42,7 +49,8 @@ def test_a_table_survives_being_stored(grouped: bool, monkeypatch: pytest.Monkey
             assert grouped or picks is None
             places = range(len(types)) if picks is None else picks
             assert tuple(types[place] for place in places) == plan.record_types(site)
-            group = plan.groups.get(site.number)
-            if group is not None:
-                assert [group.values[place] for place in places] == plan.record_values(site)
-    assert not grouped or any(instrumented.plans[f].groups for f in instrumented.ticking)
+            shared = {local for each in chain_of(plan, site) for local in each.locals}
+            assert shared.isdisjoint(plan.own_locals(site)) and shared | {*plan.own_locals(site)} == {
+                *site.locals
+            }
+    assert not grouped or any(instrumented.plans[f].shared for f in instrumented.ticking)

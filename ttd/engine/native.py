@@ -280,8 +280,8 @@ class Native:
         spilled, offset, length = [], 0, end - abi.SPILL_BASE
         while offset < length:
             header, raw_entry = struct.unpack_from("<Qq", data, offset)
-            table = self._compiled.table(header & 0xFFFFFFFF)
-            site = table.sites[header >> 32]
+            table = self._compiled.table(header & (1 << abi.SITE_SHIFT) - 1)
+            site = table.sites[header >> abi.SITE_SHIFT]
             types, picks = table.spilled(site)
             _, size = abi.offsets(types)
             spilled.append((site, raw_entry, types, picks, offset))

@@ -8,9 +8,10 @@ Nobody else spells these names or offsets.
                             its continuation has returned, its results
         SPILL_BASE ..       the spill area: records of frozen frames, innermost first
 
-    record of a frame           offset 0   i64  function index | site number << 32
+    record of a frame           offset 0   i64  function index | site number << SITE_SHIFT
                                 offset 8   i64  raw entry: `count` just after the entry tick
-                                offset 16  live locals, then operands, 8 bytes each, 16 for v128
+                                offset 16  live locals, then operands, 8 bytes each, 16 for v128; those in
+                                           the spill area may come in another order (`sitetable`)
     In the thaw area the header says how to go on instead: 0 = the callee returned (its results follow the
     operands), 1 = the callee threw what is in the global EXCEPTION. LEAVING is written there by a
     continuation that leaves to the one of a loop around its site.
@@ -60,6 +61,18 @@ native frame, and the native stack is much smaller than this."""
 
 REFERENCE_TABLE_SIZE = 1 << 20
 """Enough for a native stack of 4 MiB that holds nothing else, at 4 bytes each. Only what is touched costs."""
+
+
+SITE_SHIFT = 20
+"""Modules have at most 1,000,000 functions; and small constants take less code."""
+
+SPILLED_AT_ONCE = 4
+"""How many values a `spiller` takes at most: so many that all of them are in registers, also on x86-64."""
+
+
+def spiller(types: Iterable[ValType]) -> str:
+    """Name of the function that adds values of these types, no references, to the record being spilled."""
+    return "ttd:spill:" + ",".join(map(str, types))
 
 
 DROPPED_BASE = SPILL_BASE - (1 << 18)

@@ -17,12 +17,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from ttd.instrument import abi
-from ttd.instrument.emit import (
+from ttd.instrument.bytecode import (
     END_BYTE,
-    PRIVATE,
     RETURN_BYTE,
-    TRY_TABLE,
-    BodyEmitter,
     branch,
     call,
     global_get,
@@ -31,6 +28,7 @@ from ttd.instrument.emit import (
     local_get,
     local_set,
 )
+from ttd.instrument.emit import PRIVATE, TRY_TABLE, BodyEmitter
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.module import ModuleWriter, declarations
 from ttd.instrument.probes import NOTE_TYPE, WROTE_TYPE, note_before
@@ -84,7 +82,11 @@ class _Continuation:
         """Whether what GO calls may leave to another continuation."""
         self._writer = ModuleWriter(instrumented)
         self.layout = self._writer.layout(
-            self._import_original, self._import_segment_helper, self._import_note, self._import_watcher
+            self._import_original,
+            self._import_segment_helper,
+            self._import_spiller,
+            self._import_note,
+            self._import_watcher,
         )
 
     def _use(self, name: str, type_: FuncType) -> int:
@@ -97,6 +99,9 @@ class _Continuation:
     def _import_segment_helper(self, instruction: Instruction) -> int:
         helper = self._writer.segment_helper(instruction)
         return self._use(helper.name, helper.type)
+
+    def _import_spiller(self, types: tuple[ValType, ...]) -> int:
+        return self._use(abi.spiller(types), FuncType(types, ()))
 
     def _import_note(self) -> int:
         return self._use(abi.NOTE, NOTE_TYPE)

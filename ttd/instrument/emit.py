@@ -41,6 +41,12 @@ Operands that must survive a freeze are in locals ("slots": one for each stack h
 site is passed: those of the innermost construct are put there just before the site, those below an
 enclosing construct on entry to that construct, if it contains a site.
 
+To spill is to call small functions, the spillers, with a few values each. There is one for each sequence of
+types that occurs; it adds what it is given to the end of the spill area. That compiles faster than stores in
+place, and to less code. A spiller can be called where no native stack is left: it calls nothing, and all it
+handles fits the registers, so it has no frame, and does not ask whether there is room for one. Loops with few
+values have stores in place (`FunctionPlan.in_registers`); sites of large functions share code (`sharing`).
+
 Known limits: a record must fit the thaw area (65,000 locals do).
 
 May import base, `ttd.wasm` and this package.
@@ -50,15 +56,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol, cast
 
 from ttd.errors import InternalError
 from ttd.instrument import abi
+from ttd.instrument.bytecode import (
+    ELSE_BYTE,
+    END_BYTE,
+    LOAD,
+    RETURN_BYTE,
+    STORE,
+    branch,
+    call,
+    global_get,
+    global_set,
+    i32_const,
+    i64_const,
+    local_get,
+    local_set,
+    local_tee,
+    shadow_memarg,
+    zero,
+)
 from ttd.instrument.readings import Mending
+from ttd.instrument.sharing import Shared
 from ttd.instrument.site import Site, SiteKind
-from ttd.instrument.sites import CALL, CALL_INDIRECT, LOOP, RETURN_CALL, FunctionPlan, SiteGroup
-from ttd.wasm.leb128 import write_signed, write_unsigned
+from ttd.instrument.sites import CALL, CALL_INDIRECT, LOOP, RETURN_CALL, FunctionPlan
+from ttd.wasm.leb128 import write_unsigned
 from ttd.wasm.model import FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, Catch, Opcode
 from ttd.wasm.typing import Control
@@ -80,88 +104,23 @@ _HANDLED_PLAINLY = SEGMENTS | _OPENERS | _FLOAT_STORES | {CALL, CALL_INDIRECT, R
 """What may be written differently where labels stay as they are."""
 _HANDLED = _HANDLED_PLAINLY | _BRANCHES | {_END}
 
-_LOAD = {
-    ValType.I32: b"\x28",
-    ValType.I64: b"\x29",
-    ValType.F32: b"\x2a",
-    ValType.F64: b"\x2b",
-    ValType.V128: b"\xfd\x00",
-}
-_STORE = {
-    ValType.I32: b"\x36",
-    ValType.I64: b"\x37",
-    ValType.F32: b"\x38",
-    ValType.F64: b"\x39",
-    ValType.V128: b"\xfd\x0b",
-}
-_ZEROS = {
-    ValType.I32: b"\x41\x00",
-    ValType.I64: b"\x42\x00",
-    ValType.F32: b"\x43" + bytes(4),
-    ValType.F64: b"\x44" + bytes(8),
-}
 _BLOCK_VOID, _IF_VOID = b"\x02\x40", b"\x04\x40"
 _I64_1_ADD, _I64_EQZ = b"\x42\x01\x7c", b"\x50"
 _UNREACHABLE = b"\x00"
-ELSE_BYTE, END_BYTE, RETURN_BYTE = b"\x05", b"\x0b", b"\x0f"
+
+_MOVED = {
+    ValType.I32: (b"\xac", ValType.I64),  # i64.extend_i32_s
+    ValType.I64: (b"\xbf", ValType.F64),  # f64.reinterpret_i64
+    ValType.F32: (b"\xbc", ValType.I32),
+    ValType.F64: (b"\xbd", ValType.I64),
+    ValType.V128: (b"", ValType.V128),
+}
+"""How a value is handed to a spiller: by an instruction that makes another one of the same bits. Arguments
+belong in certain registers, and the compiler would keep the value itself there, also where that is in the way
+(which cost 2 to 5 % of the time of real programs)."""
 
 PRIVATE = -1
 """A label, in `BodyEmitter.labels`, that no branch of the guest means."""
-_FIRST_GROUP = -2
-"""The label of the block that leads to the code of the first group of sites; those of others are below."""
-
-
-@lru_cache(1 << 12)
-def local_get(index: int) -> bytes:
-    return b"\x20" + write_unsigned(index)
-
-
-def local_set(index: int) -> bytes:
-    return b"\x21" + write_unsigned(index)
-
-
-def local_tee(index: int) -> bytes:
-    return b"\x22" + write_unsigned(index)
-
-
-def global_get(index: int) -> bytes:
-    return b"\x23" + write_unsigned(index)
-
-
-def global_set(index: int) -> bytes:
-    return b"\x24" + write_unsigned(index)
-
-
-def i32_const(value: int) -> bytes:
-    return b"\x41" + write_signed(value)
-
-
-def branch(depth: int) -> bytes:
-    return b"\x0c" + write_unsigned(depth)
-
-
-def call(function: int) -> bytes:
-    return b"\x10" + write_unsigned(function)
-
-
-def i64_const(value: int) -> bytes:
-    return b"\x42" + write_signed(value)
-
-
-def _zero(type_: ValType) -> bytes:
-    """Code that pushes a value of a type: any, but it is zero or null."""
-    if type_.is_reference:
-        return b"\xd0" + bytes([type_])
-    if type_ is ValType.V128:
-        return b"\xfd\x0c" + bytes(16)
-    return _ZEROS[type_]
-
-
-@lru_cache(1 << 14)
-def shadow_memarg(memory: int, offset: int = 0) -> bytes:
-    """The immediate of an access to `memory` that promises no alignment (core 5.4.6: bit 6 tells of an
-    index)."""
-    return (b"\x40" + write_unsigned(memory) if memory else b"\x00") + write_unsigned(offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +137,8 @@ class Layout:
     """Where an original function is to be called: itself, or the gate of an import."""
     segment_helper: Callable[[Instruction], int]
     """The function that stands in for an instruction on a segment."""
+    spiller: Callable[[tuple[ValType, ...]], int]
+    """The function that adds values of these types to the record being spilled."""
     note: Callable[[], int]
     """The function that notes a tick at which something was looked for (`probes`)."""
     watching: Watching | None = None
@@ -185,11 +146,20 @@ class Layout:
 
     def store(self, type_: ValType, offset: int) -> bytes:
         """Store a value to the shadow memory: (address, value) -> ()."""
-        return _STORE[type_] + shadow_memarg(self.shadow, offset)
+        return STORE[type_] + shadow_memarg(self.shadow, offset)
 
     def load(self, type_: ValType, offset: int) -> bytes:
         """Load a value from the shadow memory: (address) -> (value)."""
-        return _LOAD[type_] + shadow_memarg(self.shadow, offset)
+        return LOAD[type_] + shadow_memarg(self.shadow, offset)
+
+    def append(self, address: int, values: Sequence[tuple[bytes, ValType]]) -> bytes:
+        """Add values, each pushed by its code, to the end of the spill area; `address` is a local."""
+        places, size = abi.offsets((type_ for _, type_ in values), 0)
+        here = local_get(address)
+        out = global_get(self.spill) + local_set(address)
+        for (code, type_), place in zip(values, places, strict=True):
+            out += here + code + self.store(type_, place)
+        return out + here + i32_const(size) + b"\x6a" + global_set(self.spill)
 
 
 class Watching(Protocol):
@@ -228,8 +198,10 @@ class BodyEmitter:
         self.hints: list[tuple[int, bool]] = []
         """Where in `out` there is an `if` that is hardly ever, or nearly always, entered (`hints`)."""
         self.labels: list[int] = []
-        self._groups: list[SiteGroup] = []
-        self._used_groups: set[int] = set()
+        self._shared: dict[int, Shared] = {}
+        """What sites share, by number; the block that leads to it is that many labels from the outermost."""
+        self._used: set[int] = set()
+        """The numbers of those that are needed."""
         self.remapping = False
         self.before: Mapping[int, bytes] = {}
         """Code to be written before the instructions at these offsets."""
@@ -272,24 +244,25 @@ class BodyEmitter:
         self._close_body()
 
     def _open_body(self) -> None:
-        """In a function with groups, the blocks that lead to their code, and the one that `return` means."""
+        """In a function whose sites share code, the blocks that lead there, and the one that `return`
+        means."""
         self.labels = [0]
         if self.layout.watching is not None:
             self.layout.watching.begin(self)
-        groups = {group.number: group for group in self.plan.groups.values()}
-        self._groups = list(groups.values())
-        self.labels[:0] = [_FIRST_GROUP - group.number for group in self._groups]
-        if self._groups:
-            self.out += _BLOCK_VOID * len(self._groups)
+        for first in set(self.plan.shared.values()):
+            self._shared.update((shared.number, shared) for shared in first.chain())
+        self.labels[:0] = [PRIVATE] * len(self._shared)
+        if self._shared:
+            self.out += _BLOCK_VOID * len(self._shared)
             self.out += b"\x02" + self.block_type(FuncType((), self.plan.function.type.results))
 
     def _close_body(self) -> None:
-        if self._groups:
+        if self._shared:
             self.out += END_BYTE + RETURN_BYTE
-        for group in reversed(self._groups):
+        for number in reversed(range(len(self._shared))):
             self.out += END_BYTE
-            if group.number in self._used_groups:
-                self._freeze_group(group)
+            if number in self._used:
+                self._spill_shared(self._shared[number])
             else:
                 self.out += _UNREACHABLE
         self.out += END_BYTE
@@ -299,7 +272,7 @@ class BodyEmitter:
     def emit_range(self, start: int, stop: int) -> None:
         """Instructions `start` to before `stop`."""
         instructions = self.plan.instructions
-        structured = self.remapping or bool(self._groups)
+        structured = self.remapping or bool(self._shared)
         before, watching = self.before, self.layout.watching
         writers = watching.writers if watching is not None else NOTHING
         mended = self.plan.nan.behind
@@ -346,7 +319,7 @@ class BodyEmitter:
         value, address = self.temporary("nan", mending.type), self.temporary("stored", ValType.I32)
         memory, _, offset = cast("tuple[int, int, int]", instruction.immediates)
         self.out += local_set(value) + local_tee(address) + local_get(value) + self._raw(index)
-        self.out += local_get(address) + _LOAD[ValType.I32]
+        self.out += local_get(address) + LOAD[ValType.I32]
         self.out += shadow_memarg(memory, offset + instruction.op.access - 4) + mending.test_stored()
         self.hints.append((len(self.out), False))
         self.out += _IF_VOID + local_get(address) + mending.nan() + self._raw(index) + END_BYTE
@@ -528,68 +501,81 @@ class BodyEmitter:
         self.out += b"".join(local_set(slot) for slot in reversed(slots))
         self.out += b"".join(local_get(slot) for slot in slots)
 
-    def _enter_group(self, group: SiteGroup, site: Site) -> int:
-        """Say at which site of its group the frame is; the depth of the label of the group's code."""
-        self._used_groups.add(group.number)
-        self.out += i32_const(site.number) + local_set(self.temporary("site", ValType.I32))
-        return self._depth(_FIRST_GROUP - group.number)
-
     # --- freezing and thawing ---------------------------------------------------------------------
 
     def record_locals(self, site: Site) -> list[tuple[int, ValType]]:
-        """The locals that hold the values of a record, in its order, with their types."""
+        """The locals that hold the values of a frame frozen at `site`, with their types."""
+        return self._locals(site.locals, site.operands)
+
+    def _locals(self, locals_: Sequence[int], operands: Sequence[ValType]) -> list[tuple[int, ValType]]:
         types = self.plan.function.local_types
-        values = [(index, types[index]) for index in site.locals]
-        return values + [(self.slot(height, type_), type_) for height, type_ in enumerate(site.operands)]
+        values = [(index, types[index]) for index in locals_]
+        return values + [(self.slot(height, type_), type_) for height, type_ in enumerate(operands)]
 
     def _freeze(self, site: Site, depth: int) -> None:
         """Spill this frame's record and return, from inside of `depth` blocks that have no place in
         `labels`."""
-        group = self.plan.groups.get(site.number)
-        if group is not None:
-            self.out += branch(self._enter_group(group, site) + depth)
-            return
-        header = b"\x42" + write_signed(site.function | site.number << 32)
-        mendings = self.plan.nan.of_record(site.index, site.locals, len(site.operands))
-        self._spill(header, self.record_locals(site), mendings)
+        header = i64_const(site.function | site.number << abi.SITE_SHIFT)
+        locals_ = self.plan.own_locals(site)
+        values = self._locals(locals_, site.operands)
+        mendings = self.plan.nan.of_record(site.index, locals_, len(site.operands))
+        head = [header, local_get(self.entry)]
+        self._spill(head, [ValType.I64, ValType.I64], values, mendings, self.plan.spills_by_calls(site))
+        self._then(self.plan.shared.get(site.number), len(self.labels) - 1 + depth)
 
-    def _freeze_group(self, group: SiteGroup) -> None:
-        """The same for the site of a group whose number is in a local."""
-        header = local_get(self.temporary("site", ValType.I32)) + b"\xad\x42\x20\x86"
-        header += b"\x42" + write_signed(self.plan.function.index) + b"\x84"
-        values = [
-            (self.slot(index, type_) if is_operand else index, type_)
-            for is_operand, index, type_ in group.values
-        ]
-        self._spill(header, values, group.mendings)
+    def _spill_shared(self, shared: Shared) -> None:
+        """Spill what some sites share."""
+        types = self.plan.function.local_types
+        values = [(index, types[index]) for index in shared.locals]
+        self._spill([], [], values, [None] * len(values), True)
+        self._then(shared.then, shared.number - 1)
+
+    def _then(self, shared: Shared | None, labels: int) -> None:
+        """Go on with what spills the rest of a record, or return; the outermost label is `labels` away."""
+        if shared is not None:
+            self._used.add(shared.number)
+            self.out += branch(labels - shared.number)
+        else:
+            self.out += b"".join(map(zero, self.plan.function.type.results)) + RETURN_BYTE
 
     def _spill(
-        self, header: bytes, values: Sequence[tuple[int, ValType]], mendings: Sequence[Mending | None]
+        self,
+        codes: list[bytes],
+        types: list[ValType],
+        values: Sequence[tuple[int, ValType]],
+        mendings: Sequence[Mending | None],
+        calling: bool,
     ) -> None:
-        """Spill a record of these locals, and return. `header` pushes the header of the record."""
-        layout, out = self.layout, self.out
-        places, size = abi.offsets(type_ for _, type_ in values)
-        here = local_get(self.address)
-        out += global_get(layout.spill) + local_tee(self.address) + header + layout.store(ValType.I64, 0)
-        out += here + local_get(self.entry) + layout.store(ValType.I64, 8)
-        references = 0
-        for (local, type_), place, mending in zip(values, places, mendings, strict=True):
-            if type_ not in _STORE:
-                out += global_get(layout.references) + i32_const(place) + b"\x6a" + local_get(local)
-                out += b"\x26" + write_unsigned(layout.reference_tables[type_])
-                references += 1
+        """Add to the record what `codes` push, of these types, and the values of these locals.
+
+        References first: over a call the compiler has to keep them where a garbage collector finds them.
+        """
+        references: list[tuple[int, ValType]] = []
+        for (local, type_), mending in zip(values, mendings, strict=True):
+            if type_.is_reference:
+                references.append((local, type_))
             else:
-                right = mending.code(local) if mending is not None else local_get(local)
-                out += here + right + layout.store(type_, place)
+                codes.append(local_get(local) if mending is None else mending.code(local))
+                types.append(type_)
         if references:
-            out += (
-                global_get(layout.references)
-                + i32_const(references)
-                + b"\x6a"
-                + global_set(layout.references)
-            )
-        out += here + i32_const(size) + b"\x6a" + global_set(layout.spill)
-        out += b"".join(map(_zero, self.plan.function.type.results)) + RETURN_BYTE
+            self._spill_references(references)
+        if calling:
+            for place in range(len(types) - len(values) + len(references), len(types)):
+                moved, types[place] = _MOVED[types[place]]
+                codes[place] += moved
+            for start in range(0, len(codes), abi.SPILLED_AT_ONCE):
+                end = start + abi.SPILLED_AT_ONCE
+                self.out += b"".join(codes[start:end]) + call(self.layout.spiller(tuple(types[start:end])))
+        else:
+            self.out += self.layout.append(self.address, list(zip(codes, types, strict=True)))
+
+    def _spill_references(self, references: Sequence[tuple[int, ValType]]) -> None:
+        layout, out = self.layout, self.out
+        for place, (local, type_) in enumerate(references):
+            out += global_get(layout.references) + i32_const(place) + b"\x6a" + local_get(local)
+            out += b"\x26" + write_unsigned(layout.reference_tables[type_])
+        out += global_get(layout.references) + i32_const(len(references)) + b"\x6a"
+        out += global_set(layout.references)
 
     def load_values(self, values: Iterable[tuple[int, ValType]], start: int, first_reference: int) -> None:
         """Set locals from the thaw area, from offset `start` on, and from the reference tables."""

@@ -21,11 +21,7 @@ from functools import cached_property
 from typing import NamedTuple, cast
 
 from ttd.instrument import abi
-from ttd.instrument.emit import (
-    DROPS,
-    SEGMENTS,
-    BodyEmitter,
-    Layout,
+from ttd.instrument.bytecode import (
     call,
     global_get,
     global_set,
@@ -34,6 +30,7 @@ from ttd.instrument.emit import (
     local_set,
     shadow_memarg,
 )
+from ttd.instrument.emit import DROPS, SEGMENTS, BodyEmitter, Layout
 from ttd.instrument.hints import Hints, shifted, with_hints
 from ttd.instrument.nan import makes_nans
 from ttd.instrument.probes import (
@@ -89,11 +86,14 @@ class ModuleWriter:
         self.module = instrumented.module
         self._program = instrumented
         self._hints: dict[int, Hints] = {}
+        self._spillers: dict[tuple[ValType, ...], int] = {}
+        """Which spillers the bodies call, and their indices: they are the last functions."""
 
     def layout(
         self,
         function: Callable[[int], int],
         segment_helper: Callable[[Instruction], int],
+        spiller: Callable[[tuple[ValType, ...]], int],
         note: Callable[[], int],
         watcher: Callable[[str], int],
     ) -> Layout:
@@ -110,6 +110,7 @@ class ModuleWriter:
             },
             function=function,
             segment_helper=segment_helper,
+            spiller=spiller,
             note=note,
             watching=self._write_checks(watcher) if self._program.watching else None,
         )
@@ -123,8 +124,14 @@ class ModuleWriter:
     def encode(self) -> bytes:
         """The instrumented module in binary form."""
         types = TypeTable(self.module.types)
-        layout = self.layout(self._program.gate, self._helper_index, self._note_index, self._watcher_index)
-        self._hints = {}
+        layout = self.layout(
+            self._program.gate,
+            self._helper_index,
+            self._spiller_index,
+            self._note_index,
+            self._watcher_index,
+        )
+        self._hints, self._spillers = {}, {}
         bodies = {function.index: self._body(function, layout, types) for function in self._program.own()}
         extra = self._extra_functions(types, layout, bodies)
         shadow = MemoryType(abi.SHADOW_PAGES, abi.SHADOW_PAGES, False)
@@ -201,7 +208,7 @@ class ModuleWriter:
         return head + bytes(emitter.out)
 
     def _extra_functions(self, types: TypeTable, layout: Layout, bodies: dict[int, bytes]) -> list[Function]:
-        """Gates, then the helpers for segments, then what saves and loads the globals."""
+        """Gates, the helpers for segments, what saves and loads the globals, what notes, and the spillers."""
         extra: list[Function] = []
 
         def add(type_: FuncType, body: bytes, locals_: tuple[ValType, ...] = ()) -> None:
@@ -222,6 +229,8 @@ class ModuleWriter:
             for make in (keep_function, wrote_function):
                 locals_, body = make(layout, i, memory.is64)
                 add(WROTE_TYPE, body, locals_)
+        for params in self._spillers:
+            add(FuncType(params, ()), spiller_body(layout, params), (ValType.I32,))
         return extra
 
     def _note_index(self) -> int:
@@ -229,6 +238,13 @@ class ModuleWriter:
 
     def _watcher_index(self, name: str) -> int:
         return self._note_index() + 1 + self._watchers().index(name)
+
+    def _spiller_index(self, types: tuple[ValType, ...]) -> int:
+        index = self._spillers.get(types)
+        if index is None:
+            index = self._note_index() + 1 + len(self._watchers()) + len(self._spillers)
+            self._spillers[types] = index
+        return index
 
     def _watchers(self) -> list[str]:
         memories = range(len(self.module.memories) if self._program.watching else 0)
@@ -293,6 +309,9 @@ class ModuleWriter:
             )
             for name in self._watchers():
                 exports.append(Export(name, kinds.FUNCTION, self._watcher_index(name)))
+        exports += [
+            Export(abi.spiller(types), kinds.FUNCTION, index) for types, index in self._spillers.items()
+        ]
         exports += [Export(entry.name, entry.kind, entry.index) for entry in self.shared_imports()]
         return tuple(exports)
 
@@ -471,6 +490,13 @@ def globals_transfer(module: Module, layout: Layout) -> tuple[bytes, bytes]:
             save += i32_const(0) + global_get(index) + layout.store(type_, place)
             load += i32_const(0) + layout.load(type_, place) + global_set(index)
     return bytes(save + b"\x0b"), bytes(load + b"\x0b")
+
+
+def spiller_body(layout: Layout, types: tuple[ValType, ...]) -> bytes:
+    """Code that adds values to the end of the spill area; local `len(types)` is for the address.
+
+    It must need no stack of its own, for it may be called where none is left (`emit`)."""
+    return layout.append(len(types), [(local_get(i), type_) for i, type_ in enumerate(types)]) + b"\x0b"
 
 
 def _any_size(type_: MemoryType) -> MemoryType:

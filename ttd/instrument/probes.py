@@ -44,10 +44,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from ttd.instrument import abi
-from ttd.instrument.emit import (
+from ttd.instrument.bytecode import (
     END_BYTE,
-    BodyEmitter,
-    Layout,
     call,
     global_get,
     i32_const,
@@ -57,6 +55,7 @@ from ttd.instrument.emit import (
     local_tee,
     shadow_memarg,
 )
+from ttd.instrument.emit import BodyEmitter, Layout
 from ttd.wasm.leb128 import write_signed, write_unsigned
 from ttd.wasm.model import Function, FuncType, Instruction, ValType
 from ttd.wasm.opcodes import BY_CODE, BY_MNEMONIC, Immediates

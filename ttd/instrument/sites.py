@@ -6,13 +6,12 @@ May import base, `ttd.wasm` and this package.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
 from ttd.instrument.liveness import Liveness
 from ttd.instrument.nan import NanPlan, nan_plan
-from ttd.instrument.readings import Mending
+from ttd.instrument.sharing import Shared, bits, share
 from ttd.instrument.site import Site, SiteKind
 from ttd.wasm.model import Function, FuncType, Instruction, Module, ValType
 from ttd.wasm.opcodes import BY_MNEMONIC, OPCODES
@@ -26,17 +25,6 @@ _PASSED = frozenset(op for op in OPCODES if op.is_marker and op is not LOOP)
 """The markers at which no machine comes to rest: all but that of a loop, which ticks."""
 
 
-@dataclass(frozen=True, slots=True)
-class SiteGroup:
-    """Sites of a large function that share the code which spills their frames; it spills what any needs."""
-
-    number: int
-    values: tuple[tuple[bool, int, ValType], ...]
-    """What is spilled: (False, index, type) for a local, (True, height, type) for an operand."""
-    mendings: tuple[Mending | None, ...]
-    """How each value is made right by the NaN rule (`nan`)."""
-
-
 def callee_type(module: Module, instruction: Instruction) -> FuncType:
     """Type of what a call or call_indirect calls."""
     index = cast(int, instruction.immediates[0])
@@ -46,8 +34,13 @@ def callee_type(module: Module, instruction: Instruction) -> FuncType:
 class FunctionPlan:
     """A ticking function, analysed."""
 
-    share_from = 30_000
+    share_from = 300
     """How many values the sites of a function may spill together before they share the code that does."""
+
+    in_registers = 12
+    """How many values a loop may keep in registers. Up to so many are spilled in place at its header: what
+    has to survive a call belongs in other registers, or in memory, and the compiler moved it there on the way
+    through the loop (a loop of vector instructions took twice the time)."""
 
     def __init__(self, module: Module, function: Function, ticking: frozenset[int], always: int = 0) -> None:
         """`ticking` are the indices of all functions that tick; `always` locals to keep live."""
@@ -67,20 +60,20 @@ class FunctionPlan:
         landings = self._landings()
         parameters = tuple(range(len(self.function.type.params)))
         self._add(SiteKind.ENTRY, -1, landings[0], parameters, ())
-        liveness = Liveness(self.typing, self._always).live
+        liveness = self._live = Liveness(self.typing, self._always).live
         for index in sorted(liveness):
             instruction = self.instructions[index]
             if not self.typing.is_reachable(index):
                 continue
             if instruction.op is LOOP:
-                pc, locals_ = landings[index + 1], _bits(liveness[index])
+                pc, locals_ = landings[index + 1], bits(liveness[index])
                 self._add(SiteKind.LOOP, index, pc, locals_, self.typing.operands(index))
             elif self._may_freeze(instruction):
                 type_ = callee_type(self.module, instruction)
                 below = len(type_.params) + (instruction.op is CALL_INDIRECT)
                 operands = self.typing.operands(index)
                 operands = operands[: len(operands) - below]
-                locals_ = _bits(liveness[index])
+                locals_ = bits(liveness[index])
                 self._add(SiteKind.CALL, index, instruction.offset, locals_, operands, type_.results)
 
     def _may_freeze(self, instruction: Instruction) -> bool:
@@ -167,79 +160,24 @@ class FunctionPlan:
         return frozenset(found)
 
     @cached_property
-    def groups(self) -> dict[int, SiteGroup]:
-        """The groups of a function that is too large for code of its own at each site, by number of the site.
-
-        Code that spills at each site takes room and time by sites times live values, which grows with the
-        square of the function. A group spills a little more at each site than is needed, so it is not
-        for functions of ordinary size.
-        """
+    def shared(self) -> dict[int, Shared]:
+        """What the sites of a large function share of the code that spills, by number of the site."""
         if sum(len(site.locals) + len(site.operands) for site in self.sites) <= self.share_from:
             return {}
-        gathering = _Gathering(self)
-        for site in self.sites[1:]:
-            gathering.add(site)
-        gathering.close()
-        return gathering.groups
+        return share(self, self._live)
 
-    def record_values(self, site: Site) -> list[tuple[bool, int, ValType]]:
-        """What the record of a frame frozen at `site` consists of, as `SiteGroup.values`."""
-        types = self.function.local_types
-        values = [(False, index, types[index]) for index in site.locals]
-        return values + [(True, height, type_) for height, type_ in enumerate(site.operands)]
+    def spills_by_calls(self, site: Site) -> bool:
+        """Whether a frame is spilled by calls of spillers there, and not in place."""
+        return site.kind is SiteKind.CALL or len(site.locals) + len(site.operands) > self.in_registers
+
+    def own_locals(self, site: Site) -> tuple[int, ...]:
+        """The live locals of a site that code of its own spills."""
+        shared = self.shared.get(site.number)
+        if shared is None:
+            return site.locals
+        return bits(self._live[site.index] & ~shared.covers)
 
     def record_types(self, site: Site) -> tuple[ValType, ...]:
         """Types of the values in the record of a frame frozen at `site`: live locals, then operands."""
         types = self.function.local_types
         return tuple(types[i] for i in site.locals) + site.operands
-
-
-_GROUP_SIZE = 8
-"""Sites of a group at most: what changes from site to site costs the compiler sites times changes."""
-
-
-class _Gathering:
-    """Puts sites that follow each other, and need about the same, into groups."""
-
-    def __init__(self, plan: FunctionPlan) -> None:
-        self._plan = plan
-        self._sites: list[Site] = []
-        self._values: dict[tuple[bool, int, ValType], Mending | None] = {}
-        self._first = 0
-        self._closed = 0
-        self.groups: dict[int, SiteGroup] = {}
-
-    def add(self, site: Site) -> None:
-        """The next site. One whose operands are to be mended stays alone: others' may not be."""
-        mendings = self._plan.nan.of_record(site.index, site.locals, len(site.operands))
-        if any(mendings[len(site.locals) :]):
-            return
-        values = self._plan.record_values(site)
-        fresh = len(values) - sum(map(self._values.__contains__, values))
-        if len(self._sites) == _GROUP_SIZE or len(self._values) + fresh > 2 * self._first + 64:
-            self.close()
-        if not self._sites:
-            self._first = len(values)
-        self._sites.append(site)
-        for value, mending in zip(values, mendings, strict=True):
-            if mending is not None or value not in self._values:
-                self._values[value] = mending
-
-    def close(self) -> None:
-        """Make a group of what was added since the last one."""
-        if self._sites:
-            group = SiteGroup(self._closed, tuple(self._values), tuple(self._values.values()))
-            self.groups.update((site.number, group) for site in self._sites)
-            self._closed += 1
-        self._sites, self._values = [], {}
-
-
-def _bits(mask: int) -> tuple[int, ...]:
-    """Which bits of a mask are set, ascending. (To take them from the mask one by one is slower.)"""
-    digits = f"{mask:b}"[::-1]
-    bits = []
-    place = digits.find("1")
-    while place >= 0:
-        bits.append(place)
-        place = digits.find("1", place + 1)
-    return tuple(bits)

@@ -8,7 +8,7 @@ May import base, `ttd.wasm` and `site`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ttd.instrument.site import Site, SiteKind
@@ -17,22 +17,18 @@ from ttd.wasm.model import ValType
 if TYPE_CHECKING:
     from ttd.instrument.sites import FunctionPlan
 
-Value = tuple[bool, int, ValType]
-"""A value of a record, as in `SiteGroup.values`."""
-
 
 class SiteTable:
     """The sites of one ticking function, by number, and what their records consist of."""
 
     def __init__(
-        self, types: Sequence[ValType], sites: Sequence[Site], groups: Sequence[tuple[list[int], list[Value]]]
+        self, types: Sequence[ValType], sites: Sequence[Site], shared: Mapping[int, tuple[int, ...]]
     ) -> None:
-        """`types` are those of the function's locals; `groups` the numbers of the sites of each group, and
-        what a record of it consists of."""
+        """`types` are those of the function's locals; `shared` tells by number of the site which
+        of its locals shared code spills, behind all that the site spills itself."""
         self._types = types
         self.sites = sites
-        self._groups = groups
-        self._group_of = {number: values for numbers, values in groups for number in numbers}
+        self._shared = shared
         self.loops = {site.pc: site for site in sites if site.kind is SiteKind.LOOP}
         """By pc. Several loops may come to rest at one instruction. Which of them is thawed makes no
         difference: between each and the instruction nothing is done."""
@@ -42,52 +38,48 @@ class SiteTable:
     @staticmethod
     def of(plan: FunctionPlan) -> SiteTable:
         """The table of a function that was analysed."""
-        members: dict[int, list[int]] = {}
-        for number, group in plan.groups.items():
-            members.setdefault(group.number, []).append(number)
-        groups = [(numbers, list(plan.groups[numbers[0]].values)) for numbers in members.values()]
-        return SiteTable(plan.function.local_types, plan.sites, groups)
+        chains = ((number, shared.chain()) for number, shared in plan.shared.items())
+        spilled = {number: tuple(i for each in chain for i in each.locals) for number, chain in chains}
+        return SiteTable(plan.function.local_types, plan.sites, spilled)
 
     def record_types(self, site: Site) -> tuple[ValType, ...]:
         """Types of the values of a frame frozen at `site`: live locals, then operands."""
         return tuple(self._types[i] for i in site.locals) + site.operands
 
     def spilled(self, site: Site) -> tuple[tuple[ValType, ...], list[int] | None]:
-        """Types of the values in the record that a freeze at `site` spills; and, if that record is one of a
-        group, where in it the values of the site are."""
-        group = self._group_of.get(site.number)
-        if group is None:
+        """Types of the values in the record that a freeze at `site` spills; and, if they are in another order
+        there, where in it the values of the site are."""
+        shared = self._shared.get(site.number)
+        if shared is None:
             return self.record_types(site), None
-        places = {value: place for place, value in enumerate(group)}
-        picks = [places[False, index, self._types[index]] for index in site.locals]
-        picks += [places[True, height, type_] for height, type_ in enumerate(site.operands)]
-        return tuple(type_ for _, _, type_ in group), picks
+        count, last = len(site.locals), set(shared)
+        order = [place for place, index in enumerate(site.locals) if index not in last]
+        order += range(count, count + len(site.operands))
+        place_of = {index: place for place, index in enumerate(site.locals)}
+        order += [place_of[index] for index in shared]
+        types, picks = self.record_types(site), [0] * len(order)
+        for position, place in enumerate(order):
+            picks[place] = position
+        return tuple(types[place] for place in order), picks
 
     def to_json(self) -> bytes:
         rows = [
             [site.kind.value, site.index, site.pc, site.locals, site.operands, site.results]
             for site in self.sites
         ]
-        return json.dumps([rows, self._groups]).encode()
+        return json.dumps([rows, list(self._shared.items())]).encode()
 
     @staticmethod
     def from_json(function: int, types: Sequence[ValType], data: bytes) -> SiteTable:
         """What `to_json` has written, of nothing else, for a function whose locals have `types`."""
-        rows, groups = json.loads(data)
+        rows, shared = json.loads(data)
         sites = [
             Site(
                 function, number, SiteKind(kind), index, pc, tuple(locals_), _types(operands), _types(results)
             )
             for number, (kind, index, pc, locals_, operands, results) in enumerate(rows)
         ]
-        return SiteTable(
-            types,
-            sites,
-            [
-                (numbers, [(is_operand, index, ValType(type_)) for is_operand, index, type_ in values])
-                for numbers, values in groups
-            ],
-        )
+        return SiteTable(types, sites, {number: tuple(locals_) for number, locals_ in shared})
 
 
 def _types(codes: Sequence[int]) -> tuple[ValType, ...]:
