@@ -177,9 +177,9 @@ class Remembered:
 
 def check(program: Program, rng: random.Random) -> str:
     """Raise Disagreement if two ways of running the program differ; how it ends."""
-    share_from, cache = rng.choice((FunctionPlan.share_from,) * 3 + (0,)), Remembered()
+    large_from, cache = rng.choice((FunctionPlan.large_from,) * 3 + (0,)), Remembered()
     with (
-        mock.patch.object(FunctionPlan, "share_from", share_from),
+        mock.patch.object(FunctionPlan, "large_from", large_from),
         mock.patch.object(sharing, "SIZES", rng.choice((sharing.SIZES, (2, 2)))),
         mock.patch.object(FunctionPlan, "in_registers", rng.choice((FunctionPlan.in_registers, 0))),
         mock.patch("ttd.engine.compiled.user_cache", lambda: cache),

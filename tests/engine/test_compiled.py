@@ -191,13 +191,15 @@ def test_a_run_in_one_go_ends_like_the_interpreter(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_loops_may_call_what_spills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FunctionPlan, "large_from", 0)
     monkeypatch.setattr(FunctionPlan, "in_registers", 0)
+    monkeypatch.setattr(FunctionPlan, "shared", {})
     test_states_are_those_of_the_interpreter_at_every_tick(name, 0)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_sites_may_share_the_code_that_spills(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FunctionPlan, "share_from", 0)
+    monkeypatch.setattr(FunctionPlan, "large_from", 0)
     monkeypatch.setattr(FunctionPlan, "in_registers", 0)
     monkeypatch.setattr(sharing, "SIZES", (2, 2))
     test_states_are_those_of_the_interpreter_at_every_tick(name, 0)
@@ -225,7 +227,7 @@ def test_a_large_function_is_instrumented_in_proportion_to_its_size() -> None:
     instrumented = Instrumented(module)
     plan = instrumented.plans[1]
     assert len(plan.sites) > 2_000
-    assert sum(len(site.locals) for site in plan.sites) > FunctionPlan.share_from, "a test of large functions"
+    assert sum(len(site.locals) for site in plan.sites) > FunctionPlan.large_from, "a test of large functions"
     assert plan.shared and len(instrumented.encode()) < 4 * len(data)
     program = Program(module, (Invocation(module.exports_by_name["main"].index),))
     exact, engine = pair(program)
@@ -259,9 +261,12 @@ def test_what_does_not_overflow_the_stack_of_wasmtime_does_not_overflow_ours() -
 
 
 @pytest.mark.parametrize("shift", range(8))
-def test_a_freeze_needs_no_more_stack_than_the_program_has_used(shift: int) -> None:
+def test_a_freeze_needs_no_more_stack_than_the_program_has_used(
+    shift: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a loop with more values than registers, at the very end of the stack; `shift` moves that end
     against the frames."""
+    monkeypatch.setattr(FunctionPlan, "large_from", 0)
     count = 20
     values = range(1, count + 1)
     text = f"""

@@ -34,7 +34,7 @@ def chain_of(plan: FunctionPlan, site: Site) -> list[Shared]:
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_table_survives_being_stored(grouped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if grouped:
-        monkeypatch.setattr(FunctionPlan, "share_from", 0)
+        monkeypatch.setattr(FunctionPlan, "large_from", 0)
     instrumented = Instrumented(decode(wasmtime.wat2wasm(TEXT)))
     for function in instrumented.ticking:
         plan = instrumented.plans[function]

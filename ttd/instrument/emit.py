@@ -41,11 +41,12 @@ Operands that must survive a freeze are in locals ("slots": one for each stack h
 site is passed: those of the innermost construct are put there just before the site, those below an
 enclosing construct on entry to that construct, if it contains a site.
 
-To spill is to call small functions, the spillers, with a few values each. There is one for each sequence of
-types that occurs; it adds what it is given to the end of the spill area. That compiles faster than stores in
-place, and to less code. A spiller can be called where no native stack is left: it calls nothing, and all it
-handles fits the registers, so it has no frame, and does not ask whether there is room for one. Loops with few
-values have stores in place (`FunctionPlan.in_registers`); sites of large functions share code (`sharing`).
+A large function spills by calls of small ones, the spillers, with a few values each. There is one for each
+sequence of types that occurs; it adds what it is given to the end of the spill area. That compiles faster
+than stores in place, and to less code. A spiller can be called where no native stack is left: it calls
+nothing, and all it handles fits the registers, so it has no frame, and does not ask whether there is room for
+one. Its sites share code, too (`sharing`). Other functions have stores in place, as have loops with few
+values.
 
 Known limits: a record must fit the thaw area (65,000 locals do).
 

@@ -34,13 +34,14 @@ def callee_type(module: Module, instruction: Instruction) -> FuncType:
 class FunctionPlan:
     """A ticking function, analysed."""
 
-    share_from = 300
-    """How many values the sites of a function may spill together before they share the code that does."""
+    large_from = 1000
+    """How many values the sites of a function may spill together before they do so by calls and share code.
+    Below, stores in place run faster; above, they take too long to compile."""
 
     in_registers = 12
-    """How many values a loop may keep in registers. Up to so many are spilled in place at its header: what
-    has to survive a call belongs in other registers, or in memory, and the compiler moved it there on the way
-    through the loop (a loop of vector instructions took twice the time)."""
+    """How many values a loop may keep in registers. Up to so many are spilled in place at its header in any
+    function: what has to survive a call belongs in other registers, or in memory, and the compiler moved it
+    there on the way through the loop (a loop of vector instructions took twice the time)."""
 
     def __init__(self, module: Module, function: Function, ticking: frozenset[int], always: int = 0) -> None:
         """`ticking` are the indices of all functions that tick; `always` locals to keep live."""
@@ -162,13 +163,16 @@ class FunctionPlan:
     @cached_property
     def shared(self) -> dict[int, Shared]:
         """What the sites of a large function share of the code that spills, by number of the site."""
-        if sum(len(site.locals) + len(site.operands) for site in self.sites) <= self.share_from:
-            return {}
-        return share(self, self._live)
+        return share(self, self._live) if self._is_large else {}
+
+    @cached_property
+    def _is_large(self) -> bool:
+        return sum(len(site.locals) + len(site.operands) for site in self.sites) > self.large_from
 
     def spills_by_calls(self, site: Site) -> bool:
         """Whether a frame is spilled by calls of spillers there, and not in place."""
-        return site.kind is SiteKind.CALL or len(site.locals) + len(site.operands) > self.in_registers
+        few = len(site.locals) + len(site.operands) <= self.in_registers
+        return self._is_large and (site.kind is SiteKind.CALL or not few)
 
     def own_locals(self, site: Site) -> tuple[int, ...]:
         """The live locals of a site that code of its own spills."""
