@@ -30,9 +30,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from ttd.errors import DamagedTrace, TraceVersionError, TtdError, UsageError
-from ttd.store.manifest import FORMAT_VERSION
+from ttd.store.manifest import APPLICATION_ID, FORMAT_VERSION
 from ttd.store.newborn import journal
-from ttd.store.schema import APPLICATION_ID, metadata
+from ttd.store.schema import metadata
 
 HEADER_SIZE = 100
 """Bytes of the header of an SQLite file."""

@@ -17,6 +17,9 @@ from pathlib import PurePath
 from ttd.errors import DamagedTrace
 from ttd.types import ExceptionValue, Value
 
+APPLICATION_ID = 0x54544454
+"""What an SQLite trace file has as its application_id (byte 68 of the file): ``TTDT``."""
+
 FORMAT_VERSION = 1
 """Version of the trace format. A reader refuses a later one; a change that an older reader would
 misunderstand needs a new number. History:

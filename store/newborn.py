@@ -1,19 +1,30 @@
 """A new file that appears whole: built under another name, then published.
 
-What a user can have got wrong about its name is found before anything else happens.
+What a user can have got wrong about its name is found before anything else happens. A process that is killed
+while it builds leaves the other name behind; the next one that builds beside it sweeps it away.
 
-May import base modules.
+May import base modules and the store's `manifest`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 
 from ttd.errors import UsageError
+from ttd.store.manifest import APPLICATION_ID
+
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.new")
+"""A name of `Newborn.temporary`."""
+
+_ABANDONED = 3600.0
+"""Seconds after which nobody builds an unfinished file anymore; it takes a fraction of one."""
 
 
 class Newborn:
@@ -46,6 +57,7 @@ class Newborn:
         finally:
             for leftover in (self.temporary, journal(self.temporary)):
                 leftover.unlink(missing_ok=True)
+            sweep(self.path.parent)
 
     def _publish(self) -> None:
         self.temporary.chmod(0o666 & ~_umask())
@@ -58,6 +70,25 @@ class Newborn:
             raise _taken(self.path) from error
         except OSError:  # a file system without hard links
             self.temporary.replace(self.path)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that were killed have left unfinished in `folder`, as far as that can be done."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if _UNFINISHED.fullmatch(entry.name) and _is_abandoned(Path(entry)):
+                for leftover in (Path(entry), journal(Path(entry))):
+                    leftover.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether it is one of ours, and old. Others may use such names too."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < _ABANDONED:
+        return False
+    with path.open("rb") as file:
+        header = file.read(100)
+    return not header or header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def journal(path: Path) -> Path:

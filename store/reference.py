@@ -14,8 +14,8 @@ from sqlalchemy import Column, Table
 
 from ttd import calllog
 from ttd.store import codec, items, manifest, records, worker, writer
-from ttd.store.manifest import Manifest
-from ttd.store.schema import APPLICATION_ID, metadata
+from ttd.store.manifest import APPLICATION_ID, Manifest
+from ttd.store.schema import metadata
 from ttd.types import UNKNOWN_STEP
 
 PAGE = Path("docs") / "trace-format.md"

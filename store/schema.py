@@ -14,9 +14,6 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, MetaData, Table, Text
 
-APPLICATION_ID = 0x54544454
-"""What an SQLite trace file has as its application_id (byte 68 of the file): ``TTDT``."""
-
 metadata = MetaData()
 
 # SQLite makes only an INTEGER primary key the row's own id.
