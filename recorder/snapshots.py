@@ -65,6 +65,9 @@ SAMPLE = 64
 FIRST_COST = 30e-6
 """Seconds that the first snapshot is taken to cost for each page of 64 KiB: nothing has been measured yet."""
 
+FIRST_STORING = 45e-6
+"""Seconds that storing is taken to need for each page of a snapshot, as long as nothing has been stored."""
+
 
 class SnapshotSink(Protocol):
     """Where snapshots go; `ttd.store.trace.TraceWriter` is one."""
@@ -128,6 +131,7 @@ class SnapshotPolicy:
         self._stored = 0  # how many of those taken are stored, and paid for
         self._seconds = 0.0  # that storing them took
         self._pages = 0  # that were given to the sink
+        self._waited = 0.0  # seconds, until the sink had room for them
         self.cost = 0.0
         """Seconds that snapshots have cost so far."""
         self.taken = 0
@@ -164,20 +168,28 @@ class SnapshotPolicy:
         """Take a snapshot if it can be paid, with the time for more pages than `room`; whether it could."""
         before = self._clock()
         survey = self._changes.survey(state.memories)
-        waiting = max(0, survey.count - room) * self._seconds / max(self._pages, 1)
+        waiting = max(0, survey.count - room) * self._page_cost
         taken = self._payable(before, waiting) and self._bytes.pay(before - self._start, survey)
+        waited = self._waited
         if taken:
             self._hand_over(state, survey)
         self._last = self._clock()
-        self._copying = self._last - before
-        self.cost += self._copying
+        self.cost += self._last - before
+        self._copying = self._last - before - (self._waited - waited)
         if not taken:
             self._copying += waiting
         return taken
 
+    @property
+    def _page_cost(self) -> float:
+        """Seconds that storing a page takes."""
+        return self._seconds / max(self._pages, 1) if self._stored else FIRST_STORING
+
     def _hand_over(self, state: State, survey: Survey) -> None:
         for memory, pages in survey.portions(PORTION):
+            before = self._clock()
             self._sink.change(memory, pages)
+            self._waited += self._clock() - before
         sizes = tuple(MemoryImage(len(hashes) * SNAPSHOT_PAGE, {}) for hashes in survey.hashes)
         self._sink.complete(replace(Snapshot.capture(replace(state, memories=[])), memories=sizes))
         self._changes.accept(survey)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ttd.recorder.snapshots import (
+    FIRST_STORING,
     FREE,
     GROWTH,
     SAMPLE,
@@ -44,6 +45,8 @@ class FakeSink:
     page: int = 0
     wrong: float = 1.0
     room: int = 1 << 30
+    stalling: float = 0.0
+    """Seconds that the guest waits for room for a page, where `storing` does not tell it."""
     storing_seconds: float = 0.0
     storing_bytes: int = 0
     weighed: int = 0
@@ -53,8 +56,10 @@ class FakeSink:
     snapshots: list[Snapshot] = field(default_factory=list)
 
     def change(self, memory: int, pages: Mapping[int, bytes]) -> None:
+        before = max(0, self.given - self.room)
         self.pages += len(pages)
         self.given += len(pages)
+        self.clock.time += (max(0, self.given - self.room) - before) * self.stalling
 
     def complete(self, snapshot: Snapshot) -> None:
         waiting = max(0, self.given - self.room) / max(self.given, 1)
@@ -251,6 +256,21 @@ def test_a_short_run_of_a_huge_program_has_none() -> None:
     clock.time = FREE
     policy.finish(state(5, pages=65536))
     assert sink.snapshots == []
+
+
+def test_the_first_snapshot_of_a_large_memory_waits_until_it_can_be_paid() -> None:
+    """Its pages are more than the sink has room for, so the guest waits while they are stored."""
+    memory = ChangingMemory(changing=4000, size=256)
+    memory.change()
+    memory.changing = 0
+    sink = FakeSink(FakeClock(), 0.001, room=100, stalling=FIRST_STORING)
+    stall = FIRST_STORING * (4000 - 100)
+    policy = go(stall / SHARE - 0.5, sink, memory)
+    assert policy.taken == 0
+    sink = FakeSink(FakeClock(), 0.001, room=100, stalling=FIRST_STORING)
+    policy = go(stall / SHARE + 3, sink, memory)
+    assert policy.taken >= 2, "the wait is that of the first one alone"
+    assert policy.cost <= SHARE * sink.clock.time + 0.01
 
 
 def test_no_snapshot_is_taken_while_too_many_wait_to_be_stored() -> None:
