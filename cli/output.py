@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -133,32 +132,12 @@ class Progress:
         return f", {(tick - before[1]) / (now - before[0]) / 1e6:,.1f} million a second"
 
     def clear(self) -> None:
-        """Remove the line."""
+        """Remove the line. It comes again after `patience` seconds more."""
         if self.is_shown:
             self._draw("")
             self.is_shown = False
+            self._next = time.monotonic() + self._patience
 
     def _draw(self, line: str) -> None:
         self._stream.write(f"\r{line}\x1b[K")
-        self._stream.flush()
-
-
-class ProgressBelow(Progress):
-    """Progress in the line below that of the cursor, which may be in the middle of a program's output.
-
-    Cleared, it waits until `patience` is over again: a program that has much to say needs no other sign of
-    life.
-    """
-
-    def clear(self) -> None:
-        if self.is_shown:
-            self._next = time.monotonic() + self._patience
-        super().clear()
-
-    def _draw(self, line: str) -> None:
-        # To make sure that there is a line below, go down and up again: of the ways to do so, ESC D
-        # (Index) keeps the column, and scrolls at the bottom. ESC 7 and 8 save the cursor and restore it.
-        room = "" if self.is_shown else "\x1bD\x1b[A"
-        columns, _ = shutil.get_terminal_size()
-        self._stream.write(f"{room}\x1b7\x1b[B\r{line[: columns - 1]}\x1b[K\x1b8")
         self._stream.flush()

@@ -20,10 +20,11 @@ from ttd.events import HostCall, MemoryWrite, Outcome
 from ttd.recorder.calls import Callee, Performed
 from ttd.recorder.hostapi import Declaration, HostFunction, References
 from ttd.recorder.options import WasiOptions
+from ttd.recorder.terminals import Terminals
 from ttd.recorder.wasihost import WasiHost
 from ttd.state import Memory
 from ttd.types import UNKNOWN_STEP, Position, Value
-from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE, TALKING
+from ttd.wasi import FUNCTIONS, LEGACY_MODULE, MODULE
 from ttd.wasm.model import ExternKind, FuncType, Import, Module
 
 
@@ -59,8 +60,7 @@ class RecordingHost:
         self._log = log or self._early.append
         self._log_calls: Callable[[CallLog], None] | None = None
         self._running: RunningCalls | None = None
-        self._silent = {index for index, name in self._wasi_functions.items() if name not in TALKING}
-        self._before_talking: Callable[[], None] | None = None
+        self._terminals = Terminals(self._wasi_functions, _wasi_memory(module))
         self._gate = threading.Lock()
         self._abandoned = False
         self.events = 0
@@ -86,9 +86,7 @@ class RecordingHost:
         self, function: int, arguments: tuple[Value, ...], position: Position, memories: Sequence[Memory]
     ) -> tuple[Value, ...]:
         """Perform import number `function` and log it; see `ttd.engine.protocol.Host.call`."""
-        if self._before_talking is not None and function not in self._silent:
-            self._before_talking()
-            self.before_talking(None)
+        self._terminals.before_call(function, arguments, memories)
         self.pending = position
         performed = self._callees[function](arguments, memories)
         with self._gate:
@@ -103,11 +101,10 @@ class RecordingHost:
             raise HostTrap(performed.message)
         return performed.results
 
-    def before_talking(self, do: Callable[[], None] | None) -> None:
-        """Call `do`, once, before the program next says something on a terminal, or may. On its thread."""
-        self._before_talking = do
-        if self._running is not None:
-            self._running.set_aside(do is not None)
+    @property
+    def terminals(self) -> Terminals:
+        """What the program says on terminals."""
+        return self._terminals
 
     # --- calls without Python (`ttd.engine.bulk.NativeRecording`) ---------------------------------------
 
@@ -123,6 +120,7 @@ class RecordingHost:
     def attend(self, calls: RunningCalls) -> None:
         """From now on `calls` tells of a native call that is under way."""
         self._running = calls
+        self._terminals.attend(calls)
 
     def record_calls(self, calls: CallLog) -> None:
         """Log calls that were made without Python."""

@@ -109,7 +109,9 @@ class ProgressLine(Protocol):
     """Tells people how far a program has come, on the terminal that it may be talking to."""
 
     @property
-    def is_shown(self) -> bool: ...
+    def is_shown(self) -> bool:
+        """Whether it stands on the terminal now."""
+        ...
 
     def update(self, percent: float | None, tick: int | None = None) -> None:
         """Show it if it is time for that."""
@@ -123,7 +125,7 @@ class ProgressLine(Protocol):
 def record(options: RecordOptions, progress: ProgressLine | None = None) -> RecordResult:
     """Make the recording that `options` ask for.
 
-    `progress` is kept up to date while the program runs, and cleared before it says something; on its thread.
+    `progress` is kept up to date while the program runs, on its thread, and cleared before it says something.
 
     Raises UsageError, InvalidModule, UnsupportedFeature or LinkError before anything has run and before there
     is a trace; TtdError when the trace cannot be written, which then ends where it ends. A guest that
@@ -305,12 +307,14 @@ class _Recording:
         return Ending(EndKind.INTERRUPTED, self._reached)
 
     def _show_progress(self) -> None:
-        """Where the guest stands still, and so cannot be in the middle of saying something."""
-        if self._progress is None:
+        """Where the guest stands still. Not in the middle of one of its lines: terminals remember too little
+        to bring that back as it was."""
+        terminals = self._host.terminals
+        if self._progress is None or not terminals.is_line_ended:
             return
         self._progress.update(None, self._reached.tick)
         if self._progress.is_shown:
-            self._host.before_talking(self._progress.clear)
+            terminals.before_talking(self._progress.clear)
 
     def _look_back(self, ending: Ending) -> None:
         """Make a backtrace of a trap, and find its exact place, if that is not known yet."""

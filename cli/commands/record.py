@@ -13,7 +13,7 @@ import click
 
 from ttd.cli.files import ENGINES, debug_info_option, write_core_dump
 from ttd.cli.group import Command
-from ttd.cli.output import Progress, ProgressBelow, plain
+from ttd.cli.output import Progress, plain
 from ttd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _write_core_dump(path: Path, dump: CoreDump, quiet: bool) -> None:
 def _progress(quiet: bool) -> Progress:
     """A line that shows how far the program is; none if nobody wants it, or the terminal cannot."""
     unwanted = quiet or os.environ.get("TERM") == "dumb"
-    return ProgressBelow("recording", patience=float("inf") if unwanted else 1.0)
+    return Progress("recording", patience=float("inf") if unwanted else 1.0)
 
 
 def _returned(program: Path, export: str, result: RecordResult) -> str:

@@ -1,4 +1,5 @@
-/* Fills a screen, and says two sentences with long thoughts in the middle of each. argv: seconds of a thought. */
+/* Fills a screen, and says two sentences with long thoughts in the middle of each and behind it. argv: seconds of a
+   thought. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -27,6 +28,7 @@ int main(int argc, char **argv) {
         printf("sentence %d begins", i);
         think(duration);
         printf(" and ends\n");
+        think(duration);
     }
     return 0;
 }

@@ -43,10 +43,17 @@ class RunningCalls(Protocol):
         thread stands still): when it may take long."""
         ...
 
+    def set_terminals(self, terminals: int) -> None:
+        """Which of the descriptors 0 to 2 are terminals, as bits."""
+        ...
+
     def set_aside(self, wanted: bool) -> None:
-        """Whether the calls by which a program talks to a terminal are left to Python. On the engine's
+        """Whether the calls by which the program talks to a terminal are left to Python. On the engine's
         thread."""
         ...
+
+    tail: int
+    """The last byte that the program has written to a terminal. Known on the engine's thread."""
 
 
 @runtime_checkable

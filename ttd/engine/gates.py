@@ -37,6 +37,8 @@ from ttd.instrument.gates import (
     RECORDS,
     SKIP,
     SLOW,
+    TAIL,
+    TERMINALS,
     TTD,
     WASI,
     WATCHED,
@@ -165,6 +167,8 @@ class _Buffer:
     last = _Field(LAST, ctypes.c_int64)
     calls = _Field(CALLS, ctypes.c_uint64)
     aside = _Field(ASIDE, ctypes.c_uint32)
+    terminals = _Field(TERMINALS, ctypes.c_uint32)
+    tail = _Field(TAIL, ctypes.c_uint32)
 
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
         self._memory = memory  # Keeps what `base` points to alive, with the store.
@@ -293,8 +297,19 @@ class RecordingGates:
         self._taken = end
         self._host.record_calls(CallLog(first_tick, self._last_tick, count, data))
 
+    def set_terminals(self, terminals: int) -> None:
+        self._buffer.terminals = terminals
+
     def set_aside(self, wanted: bool) -> None:
         self._buffer.aside = int(wanted)
+
+    @property
+    def tail(self) -> int:
+        return self._buffer.tail
+
+    @tail.setter
+    def tail(self, byte: int) -> None:
+        self._buffer.tail = byte
 
     # --- for other threads ----------------------------------------------------------------------------
 

@@ -39,7 +39,9 @@ WASI finds the guest's memory as the export ``memory`` of the instance that call
         offset LAST     i64  `count` (see `abi`) of the last record
         offset CALLS    u64  how many records have been written or read
         offset WATCHED  u64  replaying: the first watched address of the memory, and the one behind the last
-        offset ASIDE    u32  recording: 1 if Python is to make the next call that may talk to a terminal
+        offset ASIDE    u32  recording: 1 if Python is to make the next call that talks to a terminal
+        offset TERMINALS u32 recording: which of the descriptors 0 to 2 are terminals, as bits
+        offset TAIL     u32  recording: the last byte that was written to one
         RECORDS ..           the records
 
 Known limits: guests whose memory has 64-bit addresses are served by Python alone.
@@ -58,6 +60,7 @@ from ttd.wasi.effects import SHOWN_BYTES, SHOWN_ITEMS, SHOWN_PATH
 from ttd.wasi.table import (
     EVENT,
     IOVEC,
+    STANDARD,
     SUBSCRIPTION,
     TALKING,
     Buffer,
@@ -72,7 +75,8 @@ from ttd.wasi.table import (
 from ttd.wasi.table import Function as WasiFunction
 from ttd.wasm.model import FuncType, ValType
 
-END, NEXT, LAST, CALLS, WATCHED, ASIDE = 0, 4, 8, 16, 24, 40
+END, NEXT, LAST, CALLS, WATCHED = 0, 4, 8, 16, 24
+ASIDE, TERMINALS, TAIL = 40, 44, 48
 PENDING = NEXT
 RECORDS = 64
 PAGES = 16
@@ -291,7 +295,7 @@ class _Recorder:
 
     def _lines(self) -> Iterator[str]:
         if self._function.name in TALKING:
-            yield _slow_if(_i32(ASIDE, _STATE))
+            yield _slow_if(f"(i32.and {_i32(ASIDE, _STATE)} {self._on_terminal()})")
         yield _set("size", _GUEST_SIZE)
         yield _set("room", _const(HEADER + WORD * (len(self._function.params) + 1)))
         if self._function.name in _CLOCKS:
@@ -398,13 +402,29 @@ class _Recorder:
                 yield _set("vectors", _add(_get("q"), _const(PIECE.size)))
                 yield from self._append("reads", _get(at[0]), _times(_get(at[1]), IOVEC))
                 if isinstance(parameter, Gather):
-                    shown = [_set("length", self._vector(at[0], 4)), self._at_most("length", SHOWN_BYTES)]
+                    shown = [_set("length", self._vector(at[0], 4))]
+                    if self._function.name == "fd_write":
+                        shown.append(self._keep_tail(at[0]))
+                    shown.append(self._at_most("length", SHOWN_BYTES))
                     yield from self._each(
                         _get(at[1]), [*shown, *self._append("reads", self._vector(at[0], 0), _get("length"))]
                     )
             case Subscriptions():
                 length = _times(_get(at[2]), SUBSCRIPTION)
                 yield from self._append("reads", _get(at[0]), length)
+
+    def _on_terminal(self) -> str:
+        """Whether the call is about a terminal; one that waits may be about standard input."""
+        if self._function.name == "poll_oneoff":
+            return _i32(TERMINALS, _STATE)
+        is_standard = f"(i32.lt_u {_get(0)} {_const(STANDARD)})"
+        return f"(i32.and {is_standard} (i32.shr_u {_i32(TERMINALS, _STATE)} {_get(0)}))"
+
+    def _keep_tail(self, array: int) -> str:
+        """Note the last byte of vector number $i, whose length is $length, if it goes to a terminal."""
+        last = _sub(_add(self._vector(array, 0), _get("length")), _const(1))
+        wanted = f"(i32.and (i32.ne {_get('length')} {_const(0)}) {self._on_terminal()})"
+        return f"(if {wanted} (then {_put32(TAIL, _STATE, f'(i32.load8_u $guest {last})')}))"
 
     @staticmethod
     def _at_most(name: str, limit: int) -> str:

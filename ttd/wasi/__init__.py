@@ -7,13 +7,24 @@ Imports base modules only.
 
 from ttd.wasi.describe import describe_call
 from ttd.wasi.effects import Completion, Effects, Range, StringSizes, inputs
-from ttd.wasi.table import ERRNO, FUNCTIONS, LEGACY_MODULE, MODULE, SUCCESS, TALKING, Function, errno_name
+from ttd.wasi.table import (
+    ERRNO,
+    FUNCTIONS,
+    LEGACY_MODULE,
+    MODULE,
+    STANDARD,
+    SUCCESS,
+    TALKING,
+    Function,
+    errno_name,
+)
 
 __all__ = [
     "ERRNO",
     "FUNCTIONS",
     "LEGACY_MODULE",
     "MODULE",
+    "STANDARD",
     "SUCCESS",
     "TALKING",
     "Completion",

@@ -20,6 +20,9 @@ LEGACY_MODULE = "wasi_unstable"
 TALKING = frozenset(("fd_read", "fd_write", "poll_oneoff"))
 """The functions by which a program talks to a terminal, or waits for what is typed there."""
 
+STANDARD = 3
+"""The file descriptors below are standard input, output and error."""
+
 SUCCESS = 0
 """The error number of a call that succeeded."""
 
