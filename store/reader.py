@@ -173,6 +173,13 @@ class Trace:
                 raise DamagedTrace("its row's checksum differs")
         return data
 
+    def listed_source(self, name: str) -> bytes:
+        """A source file that `source_names` tells of; DamagedTrace also where that leads to nothing."""
+        try:
+            return self.file("source", name)
+        except KeyError:
+            raise DamagedTrace(f"the source file {name} is listed, but not to be found") from None
+
     def source_names(self) -> list[str]:
         """Names of all source files."""
         from sqlalchemy import select

@@ -64,7 +64,7 @@ def _sources(trace: Trace, losses: list[str]) -> dict[str, bytes]:
         return saved
     for name in names:
         try:
-            saved[name] = trace.file("source", name)
+            saved[name] = trace.listed_source(name)
         except DamagedTrace as error:
             losses.append(str(error))
     return saved

@@ -31,7 +31,7 @@ def check_integrity(trace: Trace, progress: Callable[[int, int], None] | None = 
     problems = list(trace.damage)
     jobs: list[Callable[[], object]] = [partial(trace.file, "module", "")]
     try:
-        jobs += [partial(trace.file, "source", name) for name in trace.source_names()]
+        jobs += [partial(trace.listed_source, name) for name in trace.source_names()]
     except DamagedTrace as error:
         problems.append(str(error))
     jobs += [partial(trace.event, chunk.first) for chunk in trace.chunks]

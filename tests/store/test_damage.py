@@ -233,6 +233,20 @@ def test_a_damaged_source_file_is_told_and_the_others_can_be_read(path: Path) ->
             _ = trace.sources["other.c"]
 
 
+def test_a_source_file_that_is_listed_only_is_damage(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the index of the table is damaged, by which a file is looked for."""
+    listed = Trace.source_names
+    monkeypatch.setattr(Trace, "source_names", lambda trace: [*listed(trace), "gone.c"])
+    with Trace.open(path) as trace:
+        assert check_integrity(trace).problems == ("the source file gone.c is listed, but not to be found",)
+    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trace, "source_names", lambda trace: ["gone.c", *listed(trace)])
+        assert any("gone.c" in loss for loss in repair(path, tmp_path / "repaired.trace").losses)
+
+
 def test_a_trace_without_its_manifest_does_not_open(path: Path) -> None:
     execute(path, "UPDATE trace SET manifest = x'00'")
     with pytest.raises(DamagedTrace, match="the manifest cannot be read: its checksum differs"):
