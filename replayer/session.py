@@ -337,13 +337,26 @@ class Session:
         that is not complete stops with END_OF_TRACE. After each slice `between` is called, and
         `Interrupted` is raised if the user asked for it.
         """
+        if goal.accept is not None and not goal.unordered:
+            self._slice = min(self._slice, FIRST_SLICE)  # to ask about a hit may take as long as many ticks
+            goal = self._giving_up(goal)
         run = _Run(self, goal, with_last_exits)
         while True:
             stop = run.slice(self._slice_end(goal.until))
+            if stop is not None and not goal.remember:
+                return stop
+            self.obey_interrupt()  # also at the end, where hits may be missing that were not asked about
             if stop is not None:
                 return stop
-            self.obey_interrupt()
             between()
+
+    def _giving_up(self, goal: Goal) -> Goal:
+        """`goal`, if it collects hits, with questions that are not asked anymore once the user wants to stop:
+        what was found until then is thrown away."""
+        accept = goal.accept
+        if accept is None or not goal.remember:
+            return goal
+        return replace(goal, accept=lambda hit: not self._interrupt.is_set() and accept(hit))
 
     def slice(self, goal: Goal) -> Stop:
         """One run of the engine, timed; checks how it ended against the recording."""

@@ -12,7 +12,7 @@ import wasmtime
 
 from tests.replayer.model import Run
 from tests.replayer.rewriting import rewrite
-from ttd.engine.protocol import TICK_RULE, Goal
+from ttd.engine.protocol import TICK_RULE, CodeProbe, Goal, Hit
 from ttd.errors import DamagedTrace, Divergence, TraceVersionError
 from ttd.events import HostCall, MemoryWrite
 from ttd.replayer.session import Interrupted, Session, program_of
@@ -20,6 +20,7 @@ from ttd.state import Snapshot
 from ttd.store.manifest import Manifest
 from ttd.store.trace import Trace
 from ttd.types import Ending, EndKind, Position, StopReason
+from ttd.wasm.names import Names
 
 Recorded = Callable[[str], Path]
 Runs = Callable[[str], Run]
@@ -241,4 +242,22 @@ def test_an_interrupt_stops_a_run_between_slices(recorded: Recorded) -> None:
         assert session.begin < session.position < session.end
         session.run(Goal())
         assert session.position == session.end
+        session.close()
+
+
+def test_nothing_is_asked_anymore_when_a_search_backward_is_given_up(recorded: Recorded) -> None:
+    with Trace.open(recorded("loops")) as trace:
+        session = Session(trace)
+        asked: list[Hit] = []
+
+        def accept(hit: Hit) -> bool:
+            asked.append(hit)
+            session.interrupt()
+            return True
+
+        cell = next(f for f in session.module.functions if Names(session.module).function(f.index) == "cell")
+        probe = CodeProbe(cell.index, min(cell.code.rests))
+        with pytest.raises(Interrupted):
+            session.run(Goal(until=session.end, probes=(probe,), remember=True, accept=accept))
+        assert len(asked) == 1
         session.close()
