@@ -160,15 +160,12 @@ class Instrumented:
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Without garbage collection. Analysis makes objects by the million, which stay, and hardly any of them
-    lie in cycles: to look for those again and again took a quarter of its time. To look once, afterwards, as
-    Python would with so many new ones, took a tenth; to freeze and unfreeze them makes them old ones."""
+    lie in cycles: to look for those again and again took a quarter of its time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.unfreeze()
         if collecting:
             gc.enable()
 
