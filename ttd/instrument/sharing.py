@@ -35,7 +35,7 @@ SIZES = (3, 3)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """Code that some sites share, if only one by one group of them."""
+    """Code that several sites lead to, or several groups of them."""
 
     number: int
     locals: tuple[int, ...]
