@@ -8,7 +8,7 @@ to the operating system.
 A store keeps its host functions for as long as it lives, and Python's collector does not see into it: a host
 function that holds on to what holds the store keeps both for good. So it must hold on weakly (`weakly`).
 
-May import wasmtime.
+May import base and wasmtime.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from weakref import WeakMethod, WeakSet
 
 import wasmtime
+
+from ttd.errors import unreachable
 
 _T = TypeVar("_T")
 
@@ -47,7 +49,8 @@ def weakly(method: Callable[..., _T]) -> Callable[..., _T]:
 
     def call(*arguments: Any) -> _T:
         bound = alive()
-        assert bound is not None, "whoever runs a program holds what its host functions belong to"
+        if bound is None:
+            unreachable("a program runs, and nobody holds what its host functions belong to")
         return bound(*arguments)
 
     return call
